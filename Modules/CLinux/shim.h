@@ -1,0 +1,18 @@
+#pragma once
+
+// What Swift's Glibc module doesn't import: Linux's own headers, macros and functions behind _GNU_SOURCE.
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/nbd.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/// makedev(3), a macro.
+static inline unsigned long shim_makedev(unsigned int major, unsigned int minor) { return makedev(major, minor); }
+static inline unsigned int shim_major(unsigned long device) { return major(device); }
+static inline unsigned int shim_minor(unsigned long device) { return minor(device); }
+
+/// syncfs(2): declared only behind _GNU_SOURCE.
+int syncfs(int fd);

@@ -1,0 +1,73 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+let package = Package(
+    name: "virt-fsck",
+    products: [
+        .executable(name: "virt-fsck", targets: ["virt-fsck"]),
+        .library(name: "Repair", targets: ["Repair"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibvirt", path: "Modules/CLibvirt", pkgConfig: "libvirt", providers: [.apt(["libvirt-dev"])]),
+        .systemLibrary(
+            name: "CLibxml2", path: "Modules/CLibxml2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .systemLibrary(
+            name: "CBlkid", path: "Modules/CBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
+        .systemLibrary(
+            name: "CDevMapper", path: "Modules/CDevMapper", pkgConfig: "devmapper",
+            providers: [.apt(["libdevmapper-dev"])]),
+        .systemLibrary(name: "CLinux", path: "Modules/CLinux"),
+
+        .target(name: "Libvirt", dependencies: ["CLibvirt"]),
+        .target(name: "LibXML", dependencies: ["CLibxml2"]),
+        .target(
+            name: "HostTools",
+            dependencies: [
+                "CBlkid", "CDevMapper", "CLinux",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(
+            name: "Repair",
+            dependencies: [
+                "Libvirt", "LibXML", "HostTools",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .executableTarget(
+            name: "virt-fsck",
+            dependencies: [
+                "Repair",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+
+        .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"]),
+        .testTarget(name: "LibXMLTests", dependencies: ["LibXML"]),
+        .testTarget(name: "HostToolsTests", dependencies: ["HostTools"]),
+        .testTarget(name: "RepairTests", dependencies: ["Repair"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+/// Targets that import no C library: pointers stop at the wrappers below them.
+let memorySafe: Set = ["Repair", "virt-fsck"]
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+    if memorySafe.contains(target.name) {
+        target.swiftSettings?.append(.strictMemorySafety())
+    }
+}
