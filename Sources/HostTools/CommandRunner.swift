@@ -1,0 +1,27 @@
+public import SystemPackage
+
+/// The one door to the programs of the host. Tests put a scripted one in its place.
+public protocol CommandRunner: Sendable {
+    /// Runs a program to its end and collects what it prints.
+    ///
+    /// - Throws: ``CommandError/notFound(program:package:)`` and ``CommandError/broken(command:reason:)``; a status
+    ///   other than 0 is a result.
+    func run(_ command: Command) async throws(CommandError) -> CommandResult
+
+    /// Runs a program to its end, both its output streams going to `log`, which must be open for writing and stays open.
+    func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult
+}
+
+extension CommandRunner {
+    /// Runs a program that must exit with status 0 and returns its standard output.
+    ///
+    /// - Throws: ``CommandError/failed(command:status:complaint:)`` for any other end.
+    @discardableResult
+    public func output(of command: Command) async throws(CommandError) -> String {
+        let result = try await run(command)
+        guard result.isSuccess else {
+            throw .failed(command: command.description, status: result.status, complaint: result.complaint)
+        }
+        return result.output
+    }
+}

@@ -1,0 +1,81 @@
+internal import CLibvirt
+
+extension Connection {
+    /// Every domain, active and inactive, in one call to the daemon (`virConnectListAllDomains`).
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func listDomains() throws(LibvirtError) -> [DomainID] {
+        try allDomains().map { domain throws(LibvirtError) in
+            try DomainID(reading: domain)
+        }
+    }
+
+    /// A summary of every domain; one that vanishes meanwhile is left out.
+    ///
+    /// Cheaper than ``summary(of:)`` for each of ``listDomains()``: the list already holds what that looks up.
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func summaries() throws(LibvirtError) -> [DomainSummary] {
+        try allDomains().map { domain throws(LibvirtError) in
+            do throws(LibvirtError) {
+                return try DomainSummary(reading: domain)
+            } catch  where error.code == .noDomain {
+                return nil
+            }
+        }
+    }
+
+    /// What libvirt knows about a domain without its XML.
+    ///
+    /// - Throws: ``LibvirtError`` with ``LibvirtError/Code/noDomain`` when it is gone.
+    public func summary(of id: DomainID) throws(LibvirtError) -> DomainSummary {
+        try withDomain(id) { domain throws(LibvirtError) in
+            try DomainSummary(reading: domain)
+        }
+    }
+
+    private func allDomains() throws(LibvirtError) -> DomainListHandle {
+        var array: UnsafeMutablePointer<virDomainPtr?>?
+        let count = try LibvirtError.check("virConnectListAllDomains", virConnectListAllDomains(pointer, &array, 0))
+        return DomainListHandle(owning: array, count: Int(count))
+    }
+}
+
+extension DomainSummary {
+    init(reading domain: virDomainPtr) throws(LibvirtError) {
+        var number: Int32 = 0
+        var reasonNumber: Int32 = 0
+        try LibvirtError.check("virDomainGetState", virDomainGetState(domain, &number, &reasonNumber, 0))
+        let state = DomainState(number)
+
+        var autostart: Int32 = 0
+        try LibvirtError.checkSupported("virDomainGetAutostart", virDomainGetAutostart(domain, &autostart))
+        let isActive = try LibvirtError.check("virDomainIsActive", virDomainIsActive(domain)) == 1
+        // (unsigned int) -1 is a domain without a number. The handle has it: no call to the daemon.
+        let numericID = virDomainGetID(domain)
+        self.init(
+            id: try DomainID(reading: domain),
+            numericID: isActive && numericID != .max ? Int(numericID) : nil,
+            state: state,
+            reason: StateReason(reasonNumber, of: state),
+            isPersistent: try LibvirtError.check("virDomainIsPersistent", virDomainIsPersistent(domain)) == 1,
+            isActive: isActive,
+            autostart: autostart == 1,
+            hasManagedSave: try LibvirtError.checkSupported(
+                "virDomainHasManagedSaveImage", virDomainHasManagedSaveImage(domain, 0)) == 1,
+            snapshotCount: try LibvirtError.checkSupported("virDomainSnapshotNum", virDomainSnapshotNum(domain, 0)),
+            checkpointCount: try LibvirtError.checkSupported(
+                "virDomainListAllCheckpoints", virDomainListAllCheckpoints(domain, nil, 0)))
+    }
+}
+
+extension LibvirtError {
+    /// As ``check(_:_:)-(_,Int32)``, but 0 where the driver doesn't have the function at all.
+    @discardableResult
+    fileprivate static func checkSupported(_ call: String, _ result: Int32) throws(LibvirtError) -> Int {
+        guard result < 0 else { return Int(result) }
+        let error = last(call)
+        guard error.code == .noSupport else { throw error }
+        return 0
+    }
+}

@@ -1,0 +1,119 @@
+internal import CLibvirt
+
+/// Something that happened to a domain.
+public struct LifecycleEvent: Hashable, Sendable {
+    /// What happened (`virDomainEventType` in `libvirt/libvirt-domain.h`).
+    public enum Kind: String, Hashable, Sendable, Codable {
+        /// Its configuration was written.
+        case defined
+        /// Its configuration was removed.
+        case undefined
+        /// It was started, also from a saved state.
+        case started
+        /// Its CPUs were stopped.
+        case suspended
+        /// Its CPUs run again.
+        case resumed
+        /// It is off.
+        case stopped
+        /// The guest has shut down; `stopped` follows.
+        case shutdown
+        /// The guest suspended itself.
+        case pmsuspended
+        /// The guest crashed.
+        case crashed
+        /// Newer than this list.
+        case unknown
+
+        init(_ number: Int32) {
+            switch virDomainEventType(UInt32(bitPattern: number)) {
+            case VIR_DOMAIN_EVENT_DEFINED: self = .defined
+            case VIR_DOMAIN_EVENT_UNDEFINED: self = .undefined
+            case VIR_DOMAIN_EVENT_STARTED: self = .started
+            case VIR_DOMAIN_EVENT_SUSPENDED: self = .suspended
+            case VIR_DOMAIN_EVENT_RESUMED: self = .resumed
+            case VIR_DOMAIN_EVENT_STOPPED: self = .stopped
+            case VIR_DOMAIN_EVENT_SHUTDOWN: self = .shutdown
+            case VIR_DOMAIN_EVENT_PMSUSPENDED: self = .pmsuspended
+            case VIR_DOMAIN_EVENT_CRASHED: self = .crashed
+            default: self = .unknown
+            }
+        }
+    }
+
+    /// To which domain.
+    public let domain: DomainID
+    /// What.
+    public let event: Kind
+    /// Why: a number whose meaning depends on ``event`` (`virDomainEventStoppedDetailType` and its like; a `stopped` with 2
+    /// is a crash, with 5 a failure).
+    public let detail: Int32
+
+    /// Makes an event from its parts; libvirt's own come from ``Connection/lifecycleEvents()``.
+    ///
+    /// - Parameters: as the properties.
+    public init(domain: DomainID, event: Kind, detail: Int32) {
+        self.domain = domain
+        self.event = event
+        self.detail = detail
+    }
+}
+
+extension Connection {
+    /// What happens to any domain from now on, in order (`virConnectDomainEventRegisterAny`).
+    ///
+    /// When this returns, the events are subscribed to: nothing that happens later is missed. The stream holds the connection
+    /// open until it is dropped or its task is cancelled. It ends by itself only when the connection breaks: treat an end
+    /// as "events may be missing".
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func lifecycleEvents() throws(LibvirtError) -> AsyncStream<LifecycleEvent> {
+        let (events, continuation) = AsyncStream<LifecycleEvent>.makeStream()
+        let context = Unmanaged.passRetained(LifecycleContext(continuation))
+        let registered = shim_virConnectDomainEventRegisterLifecycle(
+            pointer, receiveLifecycleEvent, context.toOpaque()
+        ) { context in
+            guard let context else { return }
+            Unmanaged<LifecycleContext>.fromOpaque(context).release()
+        }
+        do throws(LibvirtError) {
+            try LibvirtError.check("virConnectDomainEventRegisterAny", registered)
+        } catch {
+            // Refused: libvirt doesn't call the free function then.
+            context.release()
+            throw error
+        }
+        let observer = closingSignal.observe { continuation.finish() }
+        continuation.onTermination = { _ in
+            // Strongly, on purpose: the registration holds the C connection, so it must end before the actor does.
+            Task { await self.endLifecycleEvents(registered, observer: observer) }
+        }
+        return events
+    }
+
+    private func endLifecycleEvents(_ registration: Int32, observer: Int) {
+        closingSignal.remove(observer)
+        // Fails when the connection is broken; the registration is gone with it then.
+        virConnectDomainEventDeregisterAny(pointer, registration)
+    }
+}
+
+/// What libvirt hands back with each event.
+private final class LifecycleContext: Sendable {
+    let continuation: AsyncStream<LifecycleEvent>.Continuation
+
+    init(_ continuation: AsyncStream<LifecycleEvent>.Continuation) {
+        self.continuation = continuation
+    }
+}
+
+/// Runs on the event loop's thread. The domain is libvirt's: it is read, not freed.
+private func receiveLifecycleEvent(
+    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ event: Int32, _ detail: Int32,
+    _ context: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let domain, let context, let id = try? DomainID(reading: domain) else { return 0 }
+    Unmanaged<LifecycleContext>.fromOpaque(context).takeUnretainedValue().continuation
+        .yield(LifecycleEvent(domain: id, event: LifecycleEvent.Kind(event), detail: detail))
+    return 0
+}

@@ -1,0 +1,117 @@
+internal import CLibvirt
+internal import Glibc
+
+// One owner per C reference: the copy that Swift forbids is the double free that C allows.
+//
+// The handles lend their pointer to a closure. A caller reads the call's error inside it: freeing a handle resets the
+// thread's error.
+
+/// Owns a `virConnectPtr`, or nothing yet.
+struct ConnectionHandle: ~Copyable {
+    /// libvirt refuses NULL with `VIR_ERR_INVALID_CONN`.
+    let pointer: virConnectPtr?
+
+    init(owning pointer: virConnectPtr?) {
+        self.pointer = pointer
+    }
+
+    deinit {
+        guard let pointer else { return }
+        // The registered callback holds a reference: without this the connection would never close.
+        virConnectUnregisterCloseCallback(pointer, connectionClosed)
+        virConnectClose(pointer)
+    }
+}
+
+/// Owns a `virDomainPtr`.
+struct DomainHandle: ~Copyable {
+    private let pointer: virDomainPtr
+
+    init(owning pointer: virDomainPtr) {
+        self.pointer = pointer
+    }
+
+    borrowing func lend<Result>(
+        _ body: (virDomainPtr) throws(LibvirtError) -> Result
+    ) throws(LibvirtError) -> Result {
+        try body(pointer)
+    }
+
+    deinit {
+        virDomainFree(pointer)
+    }
+}
+
+/// Owns the array of `virConnectListAllDomains` and every domain in it.
+struct DomainListHandle: ~Copyable {
+    private let array: UnsafeMutablePointer<virDomainPtr?>?
+    private let count: Int
+
+    init(owning array: UnsafeMutablePointer<virDomainPtr?>?, count: Int) {
+        self.array = array
+        self.count = count
+    }
+
+    borrowing func map<Value>(_ body: (virDomainPtr) throws(LibvirtError) -> Value?) throws(LibvirtError) -> [Value] {
+        var values: [Value] = []
+        values.reserveCapacity(count)
+        for index in 0..<count {
+            guard let domain = array?[index], let value = try body(domain) else { continue }
+            values.append(value)
+        }
+        return values
+    }
+
+    deinit {
+        for index in 0..<count {
+            if let domain = array?[index] { virDomainFree(domain) }
+        }
+        free(array)
+    }
+}
+
+/// Owns a `virStoragePoolPtr`.
+struct StoragePoolHandle: ~Copyable {
+    private let pointer: virStoragePoolPtr
+
+    init(owning pointer: virStoragePoolPtr) {
+        self.pointer = pointer
+    }
+
+    borrowing func lend<Result>(
+        _ body: (virStoragePoolPtr) throws(LibvirtError) -> Result
+    ) throws(LibvirtError) -> Result {
+        try body(pointer)
+    }
+
+    deinit {
+        virStoragePoolFree(pointer)
+    }
+}
+
+/// Owns a `virStorageVolPtr`.
+struct StorageVolumeHandle: ~Copyable {
+    private let pointer: virStorageVolPtr
+
+    init(owning pointer: virStorageVolPtr) {
+        self.pointer = pointer
+    }
+
+    borrowing func lend<Result>(
+        _ body: (virStorageVolPtr) throws(LibvirtError) -> Result
+    ) throws(LibvirtError) -> Result {
+        try body(pointer)
+    }
+
+    deinit {
+        virStorageVolFree(pointer)
+    }
+}
+
+extension String {
+    /// Copies a string that a C function allocated, and frees it.
+    init(adopting text: UnsafeMutablePointer<CChar>) {
+        self.init(cString: text)
+        free(text)
+    }
+}
