@@ -14,7 +14,8 @@ struct XPathResult: ~Copyable {
         _ expression: String, variables: [String: String], in storage: Storage, at node: xmlNodePtr?
     ) throws(XMLError) {
         guard let context = xmlXPathNewContext(storage.document) else { throw XMLError(message: "out of memory") }
-        // Without a function of its own libxml2 prints every error to standard error.
+        // Without functions of ours libxml2 prints every error to standard error.
+        shim_silence()
         context.pointee.error = { _, _ in }
         let root = xmlDocGetRootElement(storage.document)
         context.pointee.node = node ?? UnsafeMutableRawPointer(storage.document).assumingMemoryBound(to: xmlNode.self)

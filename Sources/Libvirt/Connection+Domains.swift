@@ -19,7 +19,8 @@ extension Connection {
         try allDomains().map { domain throws(LibvirtError) in
             do throws(LibvirtError) {
                 return try DomainSummary(reading: domain)
-            } catch  where error.code == .noDomain {
+            } catch {
+                guard error.code == .noDomain else { throw error }
                 return nil
             }
         }

@@ -2,8 +2,11 @@ internal import CLibvirt
 
 /// A connection to libvirt.
 ///
+/// Opening the first one makes the process ignore SIGPIPE where it isn't handled: libvirt writes to its sockets with
+/// write(2), and a daemon that is restarted would end the program.
+///
 /// libvirt's calls block until the daemon answers, so the actor runs on a thread of its own, off the cooperative pool. A
-/// daemon that stops answering during a call is noticed by keepalive after 15 to 20 seconds (5 s apart, 3 unanswered), where the
+/// daemon that stops answering during a call is noticed by keepalive after 20 seconds (asked 5 s apart, 3 unanswered), where the
 /// driver has it; the call then throws. The connection closes when its last reference and its last event stream are gone.
 public actor Connection {
     /// What the connection may do.
@@ -15,10 +18,17 @@ public actor Connection {
     }
 
     private let executor = SerialQueueExecutor(label: "libvirt.connection")
-    private var handle = ConnectionHandle(owning: nil)
-    private let closing = ClosingSignal()
+    private var handle: ConnectionHandle
 
-    private init() {}
+    /// Where the connection's event streams meet.
+    let hub: EventHub
+    /// libvirt's number of the registration behind them; nil while there is no stream.
+    var lifecycleRegistration: Int32?
+
+    private init() {
+        hub = EventHub()
+        handle = ConnectionHandle(owning: nil, hub: hub)
+    }
 
     /// The actor's own thread.
     public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -36,8 +46,8 @@ public actor Connection {
     ///   - uri: such as `qemu:///system` (<https://libvirt.org/uri.html>). With nil libvirt takes `LIBVIRT_DEFAULT_URI`, its
     ///     configuration's `uri_default`, or what it finds on the host, in this order.
     ///   - access: what the connection may do.
-    /// - Throws: ``LibvirtError``; ``LibvirtError/Code/systemError`` when nobody listens,
-    ///   ``LibvirtError/Code/noConnect`` when no driver takes the URI.
+    /// - Throws: ``LibvirtError``; ``LibvirtError/Code/systemError`` when nobody listens. A scheme that the library doesn't
+    ///   know is the daemon's to refuse, so without one that is a system error, too.
     public static func open(
         _ uri: String?, access: Access = .readWrite
     ) async throws(LibvirtError) -> Connection {
@@ -89,15 +99,11 @@ public actor Connection {
             case .readWrite: try LibvirtError.check("virConnectOpen", virConnectOpen(uri))
             case .readOnly: try LibvirtError.check("virConnectOpenReadOnly", virConnectOpenReadOnly(uri))
             }
-        handle = ConnectionHandle(owning: pointer)
-        // Drivers that live in this process have neither; there both calls fail, and nothing is lost.
+        handle = ConnectionHandle(owning: pointer, hub: hub)
+        // Drivers that live in this process don't have it; they have no daemon that could stop answering either.
         _ = virConnectSetKeepAlive(pointer, 5, 3)
-        closing.register(on: pointer)
     }
 
     /// The connection for the calls of this actor, never for its callers. NULL before it is open, which libvirt refuses.
     var pointer: virConnectPtr? { handle.pointer }
-
-    /// Told when the connection breaks.
-    var closingSignal: ClosingSignal { closing }
 }

@@ -9,6 +9,8 @@ enum EventLoop {
     /// `virEventRegisterDefaultImpl` must come before the first `virConnectOpen` (its documentation): a connection opened
     /// earlier has neither events nor keepalive.
     static let startUpFailure: LibvirtError? = {
+        // A program that has a handler of its own keeps it; SIG_DFL is nil.
+        if let handler = signal(SIGPIPE, SIG_IGN) { signal(SIGPIPE, handler) }
         guard virInitialize() == 0 else { return .last("virInitialize") }
         // Without a function of its own libvirt prints every error to standard error.
         virSetErrorFunc(nil) { _, _ in }

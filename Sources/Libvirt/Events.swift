@@ -68,52 +68,20 @@ extension Connection {
     ///
     /// - Throws: ``LibvirtError``.
     public func lifecycleEvents() throws(LibvirtError) -> AsyncStream<LifecycleEvent> {
+        if lifecycleRegistration == nil { lifecycleRegistration = try hub.registerLifecycle(on: pointer) }
         let (events, continuation) = AsyncStream<LifecycleEvent>.makeStream()
-        let context = Unmanaged.passRetained(LifecycleContext(continuation))
-        let registered = shim_virConnectDomainEventRegisterLifecycle(
-            pointer, receiveLifecycleEvent, context.toOpaque()
-        ) { context in
-            guard let context else { return }
-            Unmanaged<LifecycleContext>.fromOpaque(context).release()
-        }
-        do throws(LibvirtError) {
-            try LibvirtError.check("virConnectDomainEventRegisterAny", registered)
-        } catch {
-            // Refused: libvirt doesn't call the free function then.
-            context.release()
-            throw error
-        }
-        let observer = closingSignal.observe { continuation.finish() }
+        let number = hub.add(continuation)
         continuation.onTermination = { _ in
             // Strongly, on purpose: the registration holds the C connection, so it must end before the actor does.
-            Task { await self.endLifecycleEvents(registered, observer: observer) }
+            Task { await self.endLifecycleEvents(number) }
         }
         return events
     }
 
-    private func endLifecycleEvents(_ registration: Int32, observer: Int) {
-        closingSignal.remove(observer)
-        // Fails when the connection is broken; the registration is gone with it then.
+    private func endLifecycleEvents(_ number: Int) {
+        guard hub.remove(number), let registration = lifecycleRegistration else { return }
+        lifecycleRegistration = nil
+        // Fails when the connection is broken; then nothing comes from it any more.
         virConnectDomainEventDeregisterAny(pointer, registration)
     }
-}
-
-/// What libvirt hands back with each event.
-private final class LifecycleContext: Sendable {
-    let continuation: AsyncStream<LifecycleEvent>.Continuation
-
-    init(_ continuation: AsyncStream<LifecycleEvent>.Continuation) {
-        self.continuation = continuation
-    }
-}
-
-/// Runs on the event loop's thread. The domain is libvirt's: it is read, not freed.
-private func receiveLifecycleEvent(
-    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ event: Int32, _ detail: Int32,
-    _ context: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let domain, let context, let id = try? DomainID(reading: domain) else { return 0 }
-    Unmanaged<LifecycleContext>.fromOpaque(context).takeUnretainedValue().continuation
-        .yield(LifecycleEvent(domain: id, event: LifecycleEvent.Kind(event), detail: detail))
-    return 0
 }

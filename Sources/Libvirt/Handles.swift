@@ -10,14 +10,22 @@ internal import Glibc
 struct ConnectionHandle: ~Copyable {
     /// libvirt refuses NULL with `VIR_ERR_INVALID_CONN`.
     let pointer: virConnectPtr?
+    /// Told when the connection breaks. Held here, not by libvirt: for drivers without a close callback libvirt accepts the
+    /// registration, but never calls the function that would let go of it.
+    private let hub: EventHub
 
-    init(owning pointer: virConnectPtr?) {
+    init(owning pointer: virConnectPtr?, hub: EventHub) {
         self.pointer = pointer
+        self.hub = hub
+        guard let pointer else { return }
+        virConnectRegisterCloseCallback(
+            pointer, connectionClosed, Unmanaged.passUnretained(hub).toOpaque(), nil)
     }
 
     deinit {
         guard let pointer else { return }
-        // The registered callback holds a reference: without this the connection would never close.
+        // The registration holds a reference: without this the connection would never close. It also waits for a call that
+        // is on its way (virConnectCloseCallbackData has a lock), so that the hub may go.
         virConnectUnregisterCloseCallback(pointer, connectionClosed)
         virConnectClose(pointer)
     }

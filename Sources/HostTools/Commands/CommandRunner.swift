@@ -2,6 +2,9 @@ public import SystemPackage
 
 /// The one door to the programs of the host. Tests put a scripted one in its place.
 public protocol CommandRunner: Sendable {
+    /// The absolute path of a program, or nil where it is not installed.
+    func path(of program: String) -> String?
+
     /// Runs a program to its end and collects what it prints.
     ///
     /// - Throws: ``CommandError/notFound(program:package:)`` and ``CommandError/broken(command:reason:)``; a status
@@ -13,6 +16,17 @@ public protocol CommandRunner: Sendable {
 }
 
 extension CommandRunner {
+    /// The absolute path of a program that we can't do without.
+    ///
+    /// - Throws: ``CommandError/notFound(program:package:)``.
+    @discardableResult
+    public func requiredPath(of program: String) throws(CommandError) -> String {
+        guard let path = path(of: program) else {
+            throw .notFound(program: program, package: DebianPackage.providing(program))
+        }
+        return path
+    }
+
     /// Runs a program that must exit with status 0 and returns its standard output.
     ///
     /// - Throws: ``CommandError/failed(command:status:complaint:)`` for any other end.

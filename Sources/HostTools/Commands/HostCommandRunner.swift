@@ -8,8 +8,7 @@ public struct HostCommandRunner: CommandRunner {
     /// Where programs are looked for, whatever the caller's `PATH` says.
     public static let searchPath = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
-    /// Where this runner looks: folders with absolute paths.
-    let folders: [String]
+    private let folders: [String]
 
     /// A runner for the host's programs.
     ///
@@ -18,27 +17,19 @@ public struct HostCommandRunner: CommandRunner {
         self.folders = folders
     }
 
-    /// The absolute path of a program, or nil where none of the folders has it.
     public func path(of program: String) -> String? {
         folders.lazy.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
 
-    /// The absolute path of a program.
-    ///
-    /// - Throws: ``CommandError/notFound(program:package:)``.
-    public func requiredPath(of program: String) throws(CommandError) -> String {
-        guard let path = path(of: program) else {
-            throw .notFound(program: program, package: DebianPackage.providing(program))
-        }
-        return path
-    }
-
     public func run(_ command: Command) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
-        return try await race(command) {
+        return try await supervise(command) { group in
             let result = try await Subprocess.run(
                 configuration, input: .none, output: .bytes(limit: command.outputLimit),
-                error: .bytes(limit: command.outputLimit))
+                error: .bytes(limit: command.outputLimit)
+            ) { execution in
+                group.started(execution.processIdentifier.value)
+            }
             return CommandResult(
                 status: CommandStatus(result.terminationStatus),
                 output: String(decoding: result.standardOutput, as: UTF8.self),
@@ -48,18 +39,20 @@ public struct HostCommandRunner: CommandRunner {
 
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
-        return try await race(command) {
+        return try await supervise(command) { group in
             let result = try await Subprocess.run(
                 configuration, input: .none, output: .sequence, error: .combinedWithOutput
             ) { execution in
+                group.started(execution.processIdentifier.value)
+                // The end of the pipe is the end of everyone who can write to it: a checker whose wrapper died counts.
                 var written = 0
                 for try await buffer in execution.standardOutput {
-                    let bytes = buffer.withUnsafeBytes { Array($0) }
-                    written += bytes.count
+                    guard written <= command.outputLimit else { continue }
+                    written += buffer.count
+                    try buffer.withUnsafeBytes { _ = try log.writeAll($0) }
                     if written > command.outputLimit {
-                        throw OutputLimitExceeded()
+                        group.stop(.outputLimitExceeded)
                     }
-                    try log.writeAll(bytes)
                 }
             }
             return CommandResult(status: CommandStatus(result.terminationStatus))
@@ -67,68 +60,44 @@ public struct HostCommandRunner: CommandRunner {
     }
 
     private func configuration(for command: Command) throws(CommandError) -> Configuration {
-        var options = PlatformOptions()
-        options.processGroupID = 0
-        options.teardownSequence = [
-            .send(signal: .interrupt, allowedDurationToNextStep: .seconds(2)),
-            .gracefulShutDown(allowedDurationToNextStep: .seconds(2)),
-        ]
-        return Configuration(
+        Configuration(
             executable: .path(FilePath(try requiredPath(of: command.program))),
             arguments: Arguments(command.arguments),
             environment: HostEnvironment.value,
-            platformOptions: options)
+            platformOptions: HostEnvironment.ownProcessGroup)
     }
 
-    /// swift-subprocess has no time limit: the run races a clock, and whoever loses is cancelled. A cancelled run tears
-    /// its process down and returns `.signaled`.
-    private func race(
-        _ command: Command, _ work: @Sendable @escaping () async throws -> CommandResult
+    /// swift-subprocess has no time limit and tears down one process only: here the work runs in a task of its own, and
+    /// whoever wants it to end (the clock, a cancelled caller, too much output) signals the whole process group.
+    private func supervise(
+        _ command: Command, _ work: @Sendable @escaping (RunningGroup) async throws -> CommandResult
     ) async throws(CommandError) -> CommandResult {
-        let outcome = await withTaskGroup(of: RaceResult.self) { group in
-            group.addTask {
-                do {
-                    return .ended(try await work())
-                } catch let error as SubprocessError where error.code == .outputLimitExceeded {
-                    return .ended(CommandResult(status: .outputLimitExceeded))
-                } catch is OutputLimitExceeded {
-                    return .ended(CommandResult(status: .outputLimitExceeded))
-                } catch {
-                    return .failed(.broken(command: command.description, reason: String(describing: error)))
-                }
-            }
-            group.addTask {
-                try? await Task.sleep(for: command.timeout)
-                return Task.isCancelled ? .cancelled : .timedOut
-            }
-            var result: RaceResult = .cancelled
-            for await next in group {
-                switch (result, next) {
-                case (.timedOut, _): break
-                case (_, .cancelled): break
-                default: result = next
-                }
-                group.cancelAll()
-            }
-            return result
+        let group = RunningGroup()
+        let running = Task { try await work(group) }
+        let clock = Task {
+            try await Task.sleep(for: command.timeout)
+            group.stop(.timedOut)
         }
-        switch outcome {
-        case .ended(let result): return result
-        case .failed(let error): throw error
-        case .timedOut: return CommandResult(status: .timedOut)
-        case .cancelled: return CommandResult(status: .signaled(SIGINT))
+        let result = await withTaskCancellationHandler {
+            await running.result
+        } onCancel: {
+            group.stop(.signaled(SIGINT))
+        }
+        clock.cancel()
+        let stopReason = group.ended()
+        switch result {
+        case .success(var result):
+            if let stopReason { result.status = stopReason }
+            return result
+        case .failure(let error as SubprocessError) where error.code == .outputLimitExceeded:
+            return CommandResult(status: .outputLimitExceeded)
+        case .failure(let error):
+            throw .broken(command: command.description, reason: String(describing: error))
         }
     }
 }
 
-private enum RaceResult: Sendable {
-    case ended(CommandResult)
-    case failed(CommandError)
-    case timedOut
-    case cancelled
-}
-
-/// What every program of ours finds in its environment: nothing of the caller's.
+/// What every program of ours gets from us, and nothing of the caller's.
 enum HostEnvironment {
     static let value = Environment.custom([
         "PATH": HostCommandRunner.searchPath.joined(separator: ":"),
@@ -136,6 +105,13 @@ enum HostEnvironment {
         "HOME": "/",
         "LVM_SUPPRESS_FD_WARNINGS": "1",
     ])
+
+    static var ownProcessGroup: PlatformOptions {
+        var options = PlatformOptions()
+        options.processGroupID = 0
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))]
+        return options
+    }
 }
 
 extension CommandStatus {
@@ -146,6 +122,3 @@ extension CommandStatus {
         }
     }
 }
-
-/// Thrown out of the reading loop: swift-subprocess then tears the process down.
-private struct OutputLimitExceeded: Error {}

@@ -1,0 +1,56 @@
+/// A disk of a domain, as the domain's XML describes it (libvirt: formatdomain, "Hard drives, floppy disks, CDROMs").
+public struct Disk: Hashable, Sendable {
+    /// What the guest sees it as.
+    public enum Device: Hashable, Sendable {
+        case disk
+        case cdrom
+        case floppy
+        /// SCSI passthrough: the guest talks to the device itself.
+        case lun
+        /// A kind that we don't know, by its name in the XML.
+        case other(String)
+    }
+
+    /// Where its content is.
+    public enum Source: Hashable, Sendable {
+        case file(String)
+        case block(String)
+        /// A volume of one of libvirt's storage pools.
+        case volume(pool: String, name: String)
+        /// On another machine, by the protocol's name.
+        case network(protocol: String)
+        /// No medium.
+        case none
+        /// A type that we don't know, by its name in the XML.
+        case other(String)
+    }
+
+    /// The guest's name for it: `vda`. Unique in a domain.
+    public var target: String
+    /// What the guest sees it as.
+    public var device: Device
+    /// Where its content is.
+    public var source: Source
+    /// QEMU's name of the format; libvirt's default is `raw`.
+    public var format: String
+    /// Whether the domain may not write to it.
+    public var isReadOnly: Bool
+    /// Whether several domains may use it at once.
+    public var isShareable: Bool
+    /// Whether what the guest writes is thrown away when it stops.
+    public var isTransient: Bool
+    /// Whether its content is encrypted.
+    public var isEncrypted: Bool
+    /// Whether the XML asks for a slice of the file only.
+    public var isSlice: Bool
+    /// Bytes of a sector that the guest sees.
+    public var sectorSize: Int
+
+    /// The path that the XML names, where it names one; never canonicalised.
+    public var path: String? {
+        switch source {
+        case .file(let path), .block(let path): path
+        default: nil
+        }
+    }
+}

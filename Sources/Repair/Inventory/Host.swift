@@ -1,0 +1,59 @@
+import Glibc
+public import HostTools
+
+/// What this host can do; read before anything is planned.
+public struct Host: Hashable, Sendable {
+    /// Whether we run as root, which attaching needs.
+    public var isRoot: Bool
+    /// Why an engine can't be used; an engine that is not in here can.
+    public var engineProblems: [EngineKind: String]
+    /// Whether the kernel has device-mapper.
+    public var hasDeviceMapper: Bool
+    /// Programs that are missing, with their package, of those that every run needs.
+    public var missingPrograms: [String]
+
+    /// Describes a host; tests do.
+    public init(
+        isRoot: Bool, engineProblems: [EngineKind: String], hasDeviceMapper: Bool, missingPrograms: [String]
+    ) {
+        self.isRoot = isRoot
+        self.engineProblems = engineProblems
+        self.hasDeviceMapper = hasDeviceMapper
+        self.missingPrograms = missingPrograms
+    }
+
+    /// Looks at this host. A kernel module that is there but not loaded counts; it is loaded when it is needed.
+    static func read(_ runner: any CommandRunner, sandbox: Sandbox) async -> Host {
+        let programs = ["qemu-img", "qemu-storage-daemon", "sleep"] + sandbox.requiredPrograms
+        return Host(
+            isRoot: geteuid() == 0,
+            engineProblems: [
+                .nbd: await NBDEngine.problem(runner), .fuse: await FUSEEngine.problem(runner),
+            ].compactMapValues { $0 },
+            hasDeviceMapper: await KernelModule.isAvailable("dm_mod", sign: "/dev/mapper/control", runner),
+            missingPrograms: programs.compactMap { program in
+                do {
+                    try runner.requiredPath(of: program)
+                    return nil
+                } catch {
+                    return error.description
+                }
+            })
+    }
+}
+
+/// A kernel module: loaded, built in, or to be had.
+enum KernelModule {
+    /// Whether `sign` (a file that the module brings) exists or modprobe(8) would know how to load the module.
+    static func isAvailable(_ module: String, sign: String, _ runner: any CommandRunner) async -> Bool {
+        if access(sign, F_OK) == 0, access("/sys/module/\(module)", F_OK) == 0 { return true }
+        guard runner.path(of: "modprobe") != nil else { return false }
+        return (try? await runner.run(Command("modprobe", "--dry-run", "--quiet", module)))?.isSuccess ?? false
+    }
+
+    /// Loads a module where it is not.
+    static func load(_ module: String, sign: String, _ runner: any CommandRunner) async throws {
+        if access(sign, F_OK) == 0, access("/sys/module/\(module)", F_OK) == 0 { return }
+        try await runner.output(of: Command("modprobe", module))
+    }
+}

@@ -1,0 +1,141 @@
+public import HostTools
+public import Libvirt
+
+/// A domain as it stands: state, XML, disks and who else uses them. Read-only and without an opinion.
+public struct DomainInventory: Sendable {
+    /// Which domain.
+    public var summary: DomainSummary
+    /// Its persistent XML with its secrets (`INACTIVE | SECURE`): what we edit and define again.
+    public var xml: String
+    /// What that XML says.
+    public var description: DomainDescription
+    /// Its disks in the XML's order.
+    public var disks: [DiskInventory]
+
+    /// Name and UUID.
+    public var id: DomainID { summary.id }
+}
+
+/// A disk with what its image says of itself.
+public struct DiskInventory: Sendable {
+    /// What the XML says.
+    public var disk: Disk
+    /// The path of its image, a storage pool's volume resolved; nil where it has none on this host.
+    public var path: String?
+    /// The image and the layers below it, the disk's own first; empty where they could not be read.
+    public var chain: [ImageInfo]
+    /// What `qemu-img check` found; nil where it was not asked.
+    public var check: ImageCheck?
+    /// Why its image could not be read, in words for the report.
+    public var problem: String?
+    /// The file or device itself.
+    public var status: FileStatus?
+    /// Other domains of the host whose XML names the same image.
+    public var otherUsers: [String]
+    /// A path of ours that a run before this one left in the XML.
+    public var isOverlayOfOurs: Bool { path.map(OverlayName.isOurs) ?? false }
+}
+
+/// Reads inventories from libvirt and qemu-img.
+struct InventoryReader {
+    let connection: Connection
+    let runner: any CommandRunner
+
+    /// Everything about one domain.
+    ///
+    /// - Throws: `LibvirtError` when the domain is gone; `XMLError` when its XML makes no sense.
+    func read(_ id: DomainID) async throws -> DomainInventory {
+        let summary = try await connection.summary(of: id)
+        let xml = try await connection.xml(of: id, [.inactive, .secure])
+        let description = try DomainDescription(xml: xml)
+        let users = try await usersOfImages(except: summary.id)
+        var disks: [DiskInventory] = []
+        for disk in description.disks {
+            disks.append(await read(disk, isActive: summary.isActive, users: users))
+        }
+        return DomainInventory(summary: summary, xml: xml, description: description, disks: disks)
+    }
+
+    private func read(_ disk: Disk, isActive: Bool, users: [FileIdentity: [String]]) async -> DiskInventory {
+        var inventory = DiskInventory(
+            disk: disk, path: disk.path, chain: [], check: nil, problem: nil, status: nil, otherUsers: [])
+        guard disk.device == .disk else { return inventory }
+        do {
+            if case .volume(let pool, let name) = disk.source {
+                inventory.path = try await connection.volumePath(pool: pool, volume: name)
+            }
+            guard let path = inventory.path else { return inventory }
+            let status = try FileStatus(of: path)
+            inventory.status = status
+            inventory.otherUsers = users[status.identity] ?? []
+            inventory.chain = try await chain(path: path, format: disk.format)
+            if !isActive {
+                inventory.check = try await QemuImage(runner: runner).check(path: path, format: disk.format)
+            }
+        } catch {
+            inventory.problem = Self.words(for: error, path: inventory.path)
+        }
+        return inventory
+    }
+
+    /// The image and everything below it. Each format is one that somebody wrote down: the XML for the first layer, the
+    /// header of the layer above for the others.
+    private func chain(path: String, format: String) async throws -> [ImageInfo] {
+        var layers: [ImageInfo] = []
+        var next: (path: String, format: String)? = (path, format)
+        while let current = next {
+            guard layers.count < 64, !layers.contains(where: { $0.path == current.path }) else {
+                throw DomainProblem("\(current.path): the backing chain is a circle or has more than 64 layers")
+            }
+            let layer = try await QemuImage(runner: runner).info(path: current.path, format: current.format)
+            layers.append(layer)
+            next = nil
+            if let backing = layer.backing {
+                guard backing.path.hasPrefix("/") else {
+                    throw DomainProblem("\(current.path): its backing file \(backing.path) is no file of this host")
+                }
+                guard let format = backing.format else {
+                    throw DomainProblem(
+                        "\(current.path): does not record the format of its backing file \(backing.path); record it "
+                            + "with: qemu-img rebase -u -F FORMAT -b \(backing.path) \(current.path)")
+                }
+                guard (try? FileStatus(of: backing.path)) != nil else {
+                    throw DomainProblem("\(current.path): its backing file \(backing.path) is missing")
+                }
+                next = (backing.path, format)
+            }
+        }
+        return layers
+    }
+
+    /// Which other domains name which image in their XML, as disk or as backing file.
+    private func usersOfImages(except id: DomainID) async throws -> [FileIdentity: [String]] {
+        var users: [FileIdentity: [String]] = [:]
+        for other in try await connection.listDomains() where other != id {
+            // A domain that vanishes between the list and this line uses nothing.
+            guard let xml = try? await connection.xml(of: other) else { continue }
+            for path in try ImagePaths(xml: xml).paths {
+                guard let identity = try? FileStatus(of: path).identity else { continue }
+                users[identity, default: []].append(other.name)
+            }
+        }
+        return users
+    }
+
+    private static func words(for error: any Error, path: String?) -> String {
+        switch error {
+        case let error as CommandError:
+            if case .failed(_, _, let complaint) = error { return complaint.removingPrefix("qemu-img: ") }
+            return error.description
+        default:
+            let words = String(describing: error)
+            return path.map { words.contains($0) ? words : "\($0): \(words)" } ?? words
+        }
+    }
+}
+
+extension String {
+    func removingPrefix(_ prefix: String) -> String {
+        hasPrefix(prefix) ? String(dropFirst(prefix.count)) : self
+    }
+}

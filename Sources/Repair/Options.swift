@@ -1,0 +1,56 @@
+public import HostTools
+
+/// What the user asked for.
+public struct Options: Hashable, Sendable {
+    /// Whether the disks may change.
+    public enum Mode: String, Hashable, Sendable {
+        /// Repair, and merge what was proven.
+        case repair
+        /// The same work on throw-away overlays: the disks stay bit for bit what they were.
+        case check
+    }
+
+    /// When a proven repair is merged into the disk.
+    public enum CommitPolicy: String, Hashable, Sendable, CaseIterable {
+        /// As soon as the second run has proven it.
+        case verified
+        /// Never: everything is done and shown, and thrown away.
+        case never
+    }
+
+    /// Whether the domain is started afterwards.
+    public enum StartPolicy: String, Hashable, Sendable, CaseIterable {
+        /// When everything that could be checked is clean or repaired.
+        case repaired
+        /// Also with damage left.
+        case always
+        /// It stays off.
+        case never
+    }
+
+    /// Whether the disks may change.
+    public var mode = Mode.repair
+    /// How disks become block devices; nil takes the best that the host has.
+    public var engine: EngineKind?
+    /// When a proven repair is merged.
+    public var commit = CommitPolicy.verified
+    /// Whether the domain is started afterwards.
+    public var start = StartPolicy.repaired
+    /// Folder for the overlays; nil puts each beside its disk.
+    public var scratchFolder: String?
+    /// What may be done although it can lose data.
+    public var allowances: Set<Allowance> = []
+    /// Folder under which each run keeps the checkers' output.
+    public var logFolder = "/var/log/virt-fsck"
+
+    /// What happens when nothing else is said.
+    public init() {}
+}
+
+/// How a domain's disks become block devices of the host.
+public enum EngineKind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The kernel's network block device, by qemu-nbd(8).
+    case nbd
+    /// QEMU's FUSE export and a loop device: needs no kernel module.
+    case fuse
+}

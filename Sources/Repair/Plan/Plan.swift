@@ -1,0 +1,248 @@
+public import HostTools
+public import Libvirt
+
+/// What will be done to one domain, or why nothing will. A value: `--dry-run` shows it, a repair follows it.
+public struct Plan: Sendable {
+    /// Which domain.
+    public var domain: DomainID
+    /// Its state when it was planned.
+    public var state: DomainState
+    /// The reason of that state.
+    public var stateReason: StateReason
+    /// Why nothing will be done, each with the way out; empty: the plan is followed.
+    public var refusals: [String] = []
+    /// What the user should know all the same.
+    public var warnings: [String] = []
+    /// How disks are attached.
+    public var engine: EngineKind?
+    /// Why it is that engine.
+    public var engineReason = ""
+    /// How partitions and logical volumes become devices.
+    public var mapping = MappingKind.daemonNodes
+    /// All disks of the domain with what will be done to each.
+    public var disks: [DiskPlan] = []
+    /// Whether what is left of a crashed domain is destroyed first: libvirt starts no domain that is still there.
+    public var destroysCrashed = false
+    /// The domain's XML with its secrets, to be edited and defined again.
+    public var xml: String
+
+    /// The disks that are attached.
+    public var attached: [DiskPlan] { disks.filter { $0.handling.isAttached } }
+}
+
+/// What will be done to one disk.
+public struct DiskPlan: Hashable, Sendable {
+    /// What will be done.
+    public enum Handling: Hashable, Sendable {
+        /// Checked, and repaired where it is damaged.
+        case repair
+        /// Checked only, and why.
+        case checkOnly(String)
+        /// Not looked at, and why.
+        case skip(String)
+
+        var isAttached: Bool {
+            if case .skip = self { return false }
+            return true
+        }
+    }
+
+    /// The guest's name for it: `vda`.
+    public var target: String
+    /// Its image's path; "" where it has none on this host.
+    public var path: String
+    /// QEMU's name of its format.
+    public var format: String
+    /// What will be done.
+    public var handling: Handling
+    /// Its image and the layers below.
+    public var chain: [ImageInfo]
+    /// What `qemu-img check` found.
+    public var check: ImageCheck?
+    /// Bytes of a sector that the guest sees.
+    public var sectorSize: Int
+    /// Folder of its overlay.
+    public var overlayFolder: String
+
+    /// Size that the guest sees, in bytes.
+    public var size: UInt64 { chain.first?.virtualSize ?? 0 }
+}
+
+/// How partitions and logical volumes become devices.
+public enum MappingKind: String, Hashable, Sendable, Codable {
+    /// The kernel's device-mapper, under names of our own.
+    case deviceMapper
+    /// Nodes of the storage daemon, each with an export of its own.
+    case daemonNodes
+}
+
+extension Plan {
+    /// Plans one domain. Pure: everything that it depends on is in its arguments.
+    public init(for inventory: DomainInventory, on host: Host, options: Options) {
+        domain = inventory.id
+        state = inventory.summary.state
+        stateReason = inventory.summary.reason
+        xml = inventory.xml
+        disks = inventory.disks.map { DiskPlan(for: $0, options: options) }
+        mapping = host.hasDeviceMapper ? .deviceMapper : .daemonNodes
+        (engine, engineReason) = Self.chooseEngine(options.engine, host)
+
+        if !host.isRoot { refusals.append("this must run as root: it attaches disks to the host") }
+        refusals += host.missingPrograms
+        if engine == nil { refusals.append(engineReason) }
+        refusals += Self.refusals(forStateOf: inventory)
+        refusals += inventory.disks.flatMap { Self.refusals(for: $0, options: options) }
+        if refusals.isEmpty, attached.isEmpty {
+            refusals.append("\(domain.name): has no disk that could be checked here")
+        }
+        destroysCrashed = inventory.summary.state == .crashed && inventory.summary.isActive
+        if let manager = inventory.description.manager {
+            warnings.append(
+                "\(manager) manages this domain and may start it from an XML of its own at any time")
+        }
+        if inventory.summary.snapshotCount > 0 {
+            warnings.append("its snapshots keep the old, damaged state")
+        }
+    }
+
+    private static func chooseEngine(_ wanted: EngineKind?, _ host: Host) -> (EngineKind?, String) {
+        if let wanted {
+            if let problem = host.engineProblems[wanted] { return (nil, "engine \(wanted.rawValue): \(problem)") }
+            return (wanted, "asked for")
+        }
+        guard let nbdProblem = host.engineProblems[.nbd] else { return (.nbd, "the host has nbd") }
+        guard let fuseProblem = host.engineProblems[.fuse] else { return (.fuse, "no nbd here: \(nbdProblem)") }
+        return (nil, "no way to attach a disk: nbd: \(nbdProblem); fuse: \(fuseProblem)")
+    }
+
+    private static func refusals(forStateOf inventory: DomainInventory) -> [String] {
+        let summary = inventory.summary
+        let name = summary.id.name
+        var refusals: [String] = []
+        switch summary.state {
+        case .shutoff, .crashed: break
+        case .paused:
+            refusals.append("\(name): is paused (\(summary.reason.rawValue)); end it first: virsh destroy \(name)")
+        case .pmsuspended:
+            refusals.append("\(name): is suspended; wake and shut it down first: virsh dompmwakeup \(name)")
+        default:
+            refusals.append("\(name): is \(summary.state.rawValue); shut it down first: virsh shutdown \(name)")
+        }
+        if !summary.isPersistent {
+            refusals.append("\(name): is transient, it would be gone with its next stop; define it first")
+        }
+        if summary.hasManagedSave {
+            refusals.append(
+                "\(name): has a managed save, whose memory holds the old filesystem's state; start and shut it down, "
+                    + "or discard it: virsh managedsave-remove \(name)")
+        }
+        if summary.checkpointCount > 0 {
+            refusals.append(
+                "\(name): has checkpoints, which an offline repair would make wrong; delete them first: "
+                    + "virsh checkpoint-delete \(name) …")
+        }
+        return refusals
+    }
+
+    private static func refusals(for inventory: DiskInventory, options: Options) -> [String] {
+        let disk = inventory.disk
+        let target = disk.target
+        switch disk.device {
+        case .cdrom, .floppy: return []
+        case .lun: return ["\(target): device='lun' gives the guest the device itself; it can't be repaired here"]
+        case .other(let kind): return ["\(target): device='\(kind)' is no kind of disk that can be repaired here"]
+        case .disk: break
+        }
+        var refusals: [String] = []
+        switch disk.source {
+        case .network(let name): refusals.append("\(target): is a network disk (\(name)); repair it where it is")
+        case .other(let type): refusals.append("\(target): a disk of type '\(type)' can't be repaired here")
+        case .file, .block, .volume, .none: break
+        }
+        if disk.isShareable { refusals.append("\(target): is shareable; others may write to it during the repair") }
+        if disk.isTransient { refusals.append("\(target): is transient; a repair would be thrown away") }
+        if disk.isSlice { refusals.append("\(target): uses a slice of its file, which is not supported") }
+        if disk.isEncrypted || inventory.chain.contains(where: \.isEncrypted) {
+            refusals.append("\(target): is encrypted; an overlay would leak its data")
+        }
+        if !supportedFormats.contains(disk.format) {
+            refusals.append("\(target): images of format '\(disk.format)' are not supported (qcow2 and raw are)")
+        }
+        if inventory.isOverlayOfOurs {
+            refusals.append(
+                "\(target): an interrupted run left the domain on its overlay \(inventory.path ?? ""); everything "
+                    + "repaired is in there: start the domain, or merge it with qemu-img commit")
+        }
+        if !inventory.otherUsers.isEmpty {
+            refusals.append(
+                "\(target): \(inventory.path ?? "") is used by \(inventory.otherUsers.sorted().joined(separator: ", "))"
+                    + " too; a repair would change that domain's disk")
+        }
+        if let problem = inventory.problem { refusals.append("\(target): \(problem)") }
+        refusals += imageRefusals(for: inventory)
+        if let refusal = overlayRefusal(for: inventory, options: options) { refusals.append(refusal) }
+        return refusals
+    }
+
+    private static let supportedFormats: Set = ["qcow2", "raw"]
+
+    private static func imageRefusals(for inventory: DiskInventory) -> [String] {
+        guard let image = inventory.chain.first else { return [] }
+        let target = inventory.disk.target
+        var refusals: [String] = []
+        if inventory.check == .corrupt || image.isMarkedCorrupt {
+            refusals.append(
+                "\(target): qemu-img check finds \(image.path) corrupt; writing through it could destroy more: copy "
+                    + "it, then try qemu-img check -r all")
+        }
+        if image.dataFile != nil {
+            refusals.append("\(target): \(image.path) keeps its data in another file, which is not supported")
+        }
+        if !image.bitmaps.isEmpty {
+            refusals.append("\(target): \(image.path) has dirty bitmaps (incremental backup); remove them first")
+        }
+        if image.virtualSize == 0 { refusals.append("\(target): \(image.path) is empty (size 0)") }
+        if image.format == "raw", image.virtualSize % 512 != 0 {
+            refusals.append(
+                "\(target): the size of \(image.path) is no multiple of 512 bytes; round it up first: "
+                    + "truncate -s %512 \(image.path)")
+        }
+        if let kind = inventory.status?.kind, kind != .regular, kind != .blockDevice {
+            refusals.append("\(target): \(image.path) is neither a file nor a block device")
+        }
+        return refusals
+    }
+
+    private static func overlayRefusal(for inventory: DiskInventory, options: Options) -> String? {
+        guard let folder = options.scratchFolder else { return nil }
+        let volatile = ["/tmp", "/run", "/dev", "/var/run", "/var/tmp"]
+        guard volatile.contains(where: { folder == $0 || folder.hasPrefix($0 + "/") }) else { return nil }
+        return "\(folder): does not survive a reboot; give another --scratch-dir"
+    }
+}
+
+extension DiskPlan {
+    init(for inventory: DiskInventory, options: Options) {
+        let disk = inventory.disk
+        target = disk.target
+        path = inventory.path ?? ""
+        format = disk.format
+        chain = inventory.chain
+        check = inventory.check
+        sectorSize = disk.sectorSize
+        handling =
+            switch (disk.device, disk.source) {
+            case (.cdrom, _): .skip("cdrom")
+            case (.floppy, _): .skip("floppy")
+            case (_, .none): .skip("no medium")
+            default: disk.isReadOnly ? .checkOnly("the domain has it read-only") : .repair
+            }
+        if let folder = options.scratchFolder {
+            overlayFolder = folder
+        } else if inventory.status?.kind == .blockDevice {
+            overlayFolder = "/var/lib/virt-fsck/overlays"
+        } else {
+            overlayFolder = path.split(separator: "/").isEmpty ? "/" : String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        }
+    }
+}
