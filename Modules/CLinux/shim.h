@@ -7,6 +7,7 @@
 #include <linux/loop.h>
 #include <linux/nbd.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /// makedev(3), a macro.
@@ -16,3 +17,6 @@ static inline unsigned int shim_minor(unsigned long device) { return minor(devic
 
 /// syncfs(2): declared only behind _GNU_SOURCE.
 int syncfs(int fd);
+
+/// BLKFLSBUF of linux/fs.h, a macro that Swift can't import.
+static inline unsigned long shim_BLKFLSBUF(void) { return BLKFLSBUF; }

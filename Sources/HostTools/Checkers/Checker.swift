@@ -51,7 +51,7 @@ public enum Checker: Hashable, Sendable {
     /// Arguments of a full run, without the device, which comes last.
     ///
     /// - Parameter mode: `.readWrite` repairs everything that can be repaired; `.readOnly` writes nothing.
-    public func arguments(_ mode: Access) -> [String] {
+    public func arguments(_ mode: DeviceAccess) -> [String] {
         switch (self, mode) {
         case (.ext, .readWrite): ["-f", "-y"]
         case (.ext, .readOnly): ["-f", "-n"]
@@ -64,7 +64,7 @@ public enum Checker: Hashable, Sendable {
     }
 
     /// What a finished run claims.
-    public func claim(of status: CommandStatus, _ mode: Access) -> Claim {
+    public func claim(of status: CommandStatus, _ mode: DeviceAccess) -> Claim {
         guard case .exited(let code) = status else { return .gaveUp("\(program) \(status)") }
         switch (self, mode, code) {
         case (_, _, 0):

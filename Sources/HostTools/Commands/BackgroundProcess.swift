@@ -52,6 +52,9 @@ public final class BackgroundProcess: Sendable {
         self.running = running
     }
 
+    /// Whether it has ended.
+    public var hasEnded: Bool { group.hasEnded }
+
     /// Waits until it has ended by itself.
     public func wait() async {
         _ = await running.result

@@ -11,6 +11,9 @@ final class RunningGroup: Sendable {
 
     private let state = Mutex(State())
 
+    /// Whether nothing of the group is left.
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
+
     /// The program runs; its process id is that of its group.
     func started(_ pid: pid_t) {
         let stopReason = state.withLock { state in

@@ -114,7 +114,7 @@ public struct StorageDaemon: Sendable {
     }
 
     /// Shows a node as the file `mountpoint`, an existing regular file.
-    public func exportFUSE(_ node: String, id: String, mountpoint: String, access: Access) async throws {
+    public func exportFUSE(_ node: String, id: String, mountpoint: String, access: DeviceAccess) async throws {
         _ = try await session.execute(
             "block-export-add",
             [
@@ -131,7 +131,7 @@ public struct StorageDaemon: Sendable {
     }
 
     /// Shows a node as the NBD export `id`.
-    public func exportNBD(_ node: String, id: String, access: Access) async throws {
+    public func exportNBD(_ node: String, id: String, access: DeviceAccess) async throws {
         _ = try await session.execute(
             "block-export-add",
             [
@@ -197,10 +197,4 @@ public struct StorageDaemon: Sendable {
         let isDevice = (try? FileStatus(of: path))?.kind == .blockDevice
         return ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
     }
-}
-
-/// Whether something may be written through a view of a disk.
-public enum Access: String, Hashable, Sendable, Codable {
-    case readOnly
-    case readWrite
 }

@@ -43,7 +43,7 @@ public struct Disk: Hashable, Sendable {
     public var isEncrypted: Bool
     /// Whether the XML asks for a slice of the file only.
     public var isSlice: Bool
-    /// Bytes of a sector that the guest sees.
+    /// Bytes of a sector that the guest sees: 512 or 4096.
     public var sectorSize: Int
 
     /// The path that the XML names, where it names one; never canonicalised.

@@ -60,6 +60,6 @@ extension Disk {
         isTransient = try node.matches("transient")
         isEncrypted = try node.matches("encryption | source/encryption")
         isSlice = try node.matches("source/slices")
-        sectorSize = Int(try node.value(of: "string(blockio/@logical_block_size)")) ?? 512
+        sectorSize = try node.value(of: "string(blockio/@logical_block_size)") == "4096" ? 4096 : 512
     }
 }

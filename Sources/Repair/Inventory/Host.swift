@@ -1,5 +1,4 @@
-import Glibc
-public import HostTools
+import HostTools
 
 /// What this host can do; read before anything is planned.
 public struct Host: Hashable, Sendable {
@@ -26,18 +25,13 @@ public struct Host: Hashable, Sendable {
     static func read(_ runner: any CommandRunner, sandbox: Sandbox) async -> Host {
         let programs = ["qemu-img", "qemu-storage-daemon", "sleep"] + sandbox.requiredPrograms
         return Host(
-            isRoot: geteuid() == 0,
+            isRoot: Files.isRoot,
             engineProblems: [
                 .nbd: await NBDEngine.problem(runner), .fuse: await FUSEEngine.problem(runner),
             ].compactMapValues { $0 },
-            hasDeviceMapper: await KernelModule.isAvailable("dm_mod", sign: "/dev/mapper/control", runner),
-            missingPrograms: programs.compactMap { program in
-                do {
-                    try runner.requiredPath(of: program)
-                    return nil
-                } catch {
-                    return error.description
-                }
+            hasDeviceMapper: await KernelModule.isAvailable("dm_mod", sign: "/sys/class/misc/device-mapper", runner),
+            missingPrograms: programs.filter { runner.path(of: $0) == nil }.map { program in
+                CommandError.notFound(program: program, package: DebianPackage.providing(program)).description
             })
     }
 }
@@ -46,14 +40,14 @@ public struct Host: Hashable, Sendable {
 enum KernelModule {
     /// Whether `sign` (a file that the module brings) exists or modprobe(8) would know how to load the module.
     static func isAvailable(_ module: String, sign: String, _ runner: any CommandRunner) async -> Bool {
-        if access(sign, F_OK) == 0, access("/sys/module/\(module)", F_OK) == 0 { return true }
+        if Files.exists(sign) { return true }
         guard runner.path(of: "modprobe") != nil else { return false }
         return (try? await runner.run(Command("modprobe", "--dry-run", "--quiet", module)))?.isSuccess ?? false
     }
 
     /// Loads a module where it is not.
     static func load(_ module: String, sign: String, _ runner: any CommandRunner) async throws {
-        if access(sign, F_OK) == 0, access("/sys/module/\(module)", F_OK) == 0 { return }
+        if Files.exists(sign) { return }
         try await runner.output(of: Command("modprobe", module))
     }
 }

@@ -242,7 +242,7 @@ extension DiskPlan {
         } else if inventory.status?.kind == .blockDevice {
             overlayFolder = "/var/lib/virt-fsck/overlays"
         } else {
-            overlayFolder = path.split(separator: "/").isEmpty ? "/" : String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+            overlayFolder = Files.folder(of: path)
         }
     }
 }

@@ -1,0 +1,93 @@
+import CLinux
+import Glibc
+public import SystemPackage
+
+/// The few things we do to the host's files and folders.
+public enum Files {
+    /// Whether something is at `path`, symbolic links followed.
+    public static func exists(_ path: String) -> Bool {
+        access(path, F_OK) == 0
+    }
+
+    /// Whether this process runs as root.
+    public static var isRoot: Bool { geteuid() == 0 }
+
+    /// Makes a folder and the missing ones above it. One that is there already is fine.
+    ///
+    /// - Parameter mode: of the folders that are made, less the umask.
+    /// - Throws: `Errno`.
+    public static func makeFolder(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            let parent = String(path[..<slash])
+            if !exists(parent) { try makeFolder(parent, mode: mode) }
+        }
+        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw Errno(rawValue: errno) }
+    }
+
+    /// Removes an empty folder. One that is gone already is fine.
+    ///
+    /// - Throws: `Errno`.
+    public static func removeFolder(_ path: String) throws(Errno) {
+        guard rmdir(path) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
+    }
+
+    /// Makes an empty file that must not exist yet, readable by root only.
+    ///
+    /// - Throws: `Errno`.
+    public static func create(_ path: String) throws(Errno) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        close(descriptor)
+    }
+
+    /// Deletes a file. One that is gone already is fine.
+    ///
+    /// - Throws: `Errno`.
+    public static func remove(_ path: String) throws(Errno) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
+    }
+
+    /// Brings a file's content, or a folder's entries, to the disk (fsync).
+    ///
+    /// - Throws: `Errno`.
+    public static func sync(_ path: String) throws(Errno) {
+        try withDescriptor(path) { fsync($0) }
+    }
+
+    /// Brings everything of the filesystem that holds `path` to its disk (syncfs).
+    ///
+    /// - Throws: `Errno`.
+    public static func syncFilesystem(of path: String) throws(Errno) {
+        try withDescriptor(path) { syncfs($0) }
+    }
+
+    /// Brings everything written through an open file to its disk, and tells of writes that were lost since it was opened.
+    ///
+    /// - Throws: `Errno`.
+    public static func sync(_ descriptor: FileDescriptor) throws(Errno) {
+        guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// The folder that holds `path`: `/` for a name at the top.
+    public static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    /// The time now in UTC, as `20260131T235959Z`.
+    public static func timestamp() -> String {
+        var now = time(nil)
+        var fields = tm()
+        gmtime_r(&now, &fields)
+        var text = [CChar](repeating: 0, count: 32)
+        let length = strftime(&text, text.count, "%Y%m%dT%H%M%SZ", &fields)
+        return String(decoding: text[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    private static func withDescriptor(_ path: String, _ body: (Int32) -> Int32) throws(Errno) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        guard body(descriptor) == 0 else { throw Errno(rawValue: errno) }
+    }
+}

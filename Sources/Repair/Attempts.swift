@@ -1,0 +1,162 @@
+import HostTools
+import Libvirt
+
+/// Protect, Attach, Discover, Check, Verify and Commit of one domain.
+///
+/// Mostly once. Where one disk holds proven repairs beside something that must stay as it is, once more on new overlays,
+/// with the proven ones only: in the end each volume is proven, or bit for bit untouched.
+struct Attempts: Sendable {
+    /// What came of them.
+    struct Summary: Sendable {
+        var results: [VolumeResult]
+        var isCommitted: Bool
+        var seconds: [StageTime]
+    }
+
+    let connection: Connection
+    let runner: any CommandRunner
+    let options: Options
+    let sandbox: Sandbox
+    let plan: Plan
+    let daemon: StorageDaemon
+    let folders: RunFolders
+    let progress: @Sendable (String) -> Void
+
+    func run() async throws -> Summary {
+        let protection = Protection(daemon: daemon, run: folders.run)
+        progress("opening \(plan.attached.map(\.target).joined(separator: ", "))")
+        try await protection.openDisks(plan.attached)
+        var summary = Summary(results: [], isCommitted: false, seconds: [])
+        var selection: Set<String>?
+        while true {
+            let selected = selection
+            let results = summary.results
+            let pass = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
+                try await attempt(on: overlays, selected: selected, earlier: results)
+            }
+            summary.results = pass.results
+            summary.seconds += pass.seconds
+            summary.isCommitted = pass.isCommitted
+            guard case .redo(let volumes) = pass.decision, selection == nil else { break }
+            selection = volumes
+        }
+        if !summary.isCommitted { summary.results = summary.results.map(Self.notMerged) }
+        return summary
+    }
+
+    private struct Attempt: Sendable {
+        var results: [VolumeResult]
+        var decision: Decision
+        var isCommitted = false
+        var seconds: [StageTime]
+    }
+
+    /// One pass over fresh overlays.
+    ///
+    /// - Parameters:
+    ///   - selected: the volumes that may be written to, by name; nil for all.
+    ///   - earlier: results of the pass before; those of volumes that are not selected stand.
+    private func attempt(
+        on overlays: Overlays, selected: Set<String>?, earlier: [VolumeResult]
+    ) async throws -> Attempt {
+        let clock = StageClock()
+        let context = EngineContext(daemon: daemon, runner: runner, folders: folders)
+        let results: [VolumeResult]
+        switch plan.engine {
+        case .nbd:
+            let engine = NBDEngine(context: context)
+            try await engine.prepare()
+            results = try await examine(overlays, by: engine, context, selected, earlier, clock)
+        case .fuse:
+            results = try await examine(overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
+        case nil: throw DomainProblem(plan.engineReason)
+        }
+        clock.lap("detach")
+        let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
+        var attempt = Attempt(results: results, decision: Decision(results, writable: writable), seconds: [])
+        if options.mode == .repair, options.commit == .verified {
+            if case .merge(let disks) = attempt.decision {
+                progress("merging the repair")
+                let merged = overlays.all.filter { disks.contains($0.disk.target) }
+                try await Commit(connection: connection, daemon: daemon, plan: plan).merge(merged, progress)
+                attempt.isCommitted = true
+                clock.lap("commit")
+            }
+        } else {
+            attempt.decision = .discard
+        }
+        attempt.seconds = clock.laps
+        return attempt
+    }
+
+    /// Attach: the whole disks where the kernel maps their parts, the parts themselves where the daemon does.
+    private func examine(
+        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ selected: Set<String>?,
+        _ earlier: [VolumeResult], _ clock: StageClock
+    ) async throws -> [VolumeResult] {
+        progress("attaching (engine \(plan.engine?.rawValue ?? "none"))")
+        switch plan.mapping {
+        case .daemonNodes:
+            return try await examine(
+                overlays: NodeMapping(nodes: overlays.nodes, engine: engine, context: context),
+                originals: NodeMapping(nodes: overlays.bases, engine: engine, context: context), selected, earlier,
+                clock)
+        case .deviceMapper:
+            try await KernelModule.load("dm_mod", sign: "/sys/class/misc/device-mapper", runner)
+            return try await withDisks(overlays.nodes, .readWrite, engine) { upper in
+                try await withDisks(overlays.bases, .readOnly, engine) { lower in
+                    try await examine(
+                        overlays: DeviceMapping(disks: upper, run: folders.run, names: context.names),
+                        originals: DeviceMapping(disks: lower, run: folders.run, names: context.names), selected,
+                        earlier, clock)
+                }
+            }
+        }
+    }
+
+    private func withDisks<Value: Sendable>(
+        _ nodes: [String: String], _ access: DeviceAccess, _ engine: some Engine,
+        _ body: ([String: AttachedDevice]) async throws -> Value
+    ) async throws -> Value {
+        try await withAll(Array(nodes)[...]) { disk, inner in
+            try await engine.withDevice(on: disk.value, access: access) { device in
+                try await inner((disk.key, device))
+            }
+        } body: { (lent: [(String, AttachedDevice)]) in
+            try await body(Dictionary(uniqueKeysWithValues: lent))
+        }
+    }
+
+    /// Discover, Check and Verify.
+    private func examine<Mapping: VolumeMapping>(
+        overlays: Mapping, originals: Mapping, _ selected: Set<String>?, _ earlier: [VolumeResult],
+        _ clock: StageClock
+    ) async throws -> [VolumeResult] {
+        clock.lap("attach")
+        progress("looking for volumes")
+        let volumes = try await Discovery(mapping: originals, lvm: LVM(runner: runner)).volumes(on: plan.attached)
+        clock.lap("discover")
+        let check = VolumeCheck(
+            overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
+            allowances: options.allowances, folders: folders)
+        var results: [VolumeResult] = []
+        for volume in volumes {
+            if let selected, !selected.contains(volume.name) {
+                results += earlier.filter { $0.volume.name == volume.name }.map(Self.notMerged)
+                continue
+            }
+            progress("checking \(volume.name) (\(volume.type.isEmpty ? "unknown" : volume.type))")
+            results.append(try await check.result(for: volume))
+        }
+        clock.lap("check")
+        return results
+    }
+
+    /// A repair that is proven, and not on the disk.
+    private static func notMerged(_ result: VolumeResult) -> VolumeResult {
+        guard result.outcome == .repaired else { return result }
+        var result = result
+        result.outcome = .repairable
+        return result
+    }
+}

@@ -1,0 +1,164 @@
+import HostTools
+import SystemPackage
+
+/// Checks one volume and proves the result.
+///
+/// The verdict rests on two runs: the one that repairs, on the overlay, and one that writes nothing, through a fresh view.
+/// Where the first found nothing, the second looks at the original, which is what stays; where it repaired, at the overlay,
+/// which is what will be merged. An exit status alone proves less than it says.
+struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
+    /// The overlays.
+    let overlays: Mapping
+    /// The disks below them.
+    let originals: Mapping
+    let runner: any CommandRunner
+    let sandbox: Sandbox
+    let allowances: Set<Allowance>
+    let folders: RunFolders
+
+    /// How often a repair may be followed by one more.
+    private static var rounds: Int { 3 }
+    /// Bytes of output after which a checker is stopped: one that never ends prints 200,000 lines a second.
+    private static var outputLimit: Int { 64 << 20 }
+
+    /// Checks a volume; whatever the checker does, the answer is a verdict.
+    ///
+    /// - Throws: only what breaks the whole attachment (a daemon that died, a device that can't be taken down).
+    func result(for volume: Volume) async throws -> VolumeResult {
+        switch volume.content {
+        case .nothingToCheck(_, let why):
+            return VolumeResult(volume: volume, outcome: .skipped, message: why)
+        case .unsupported(_, let why):
+            return VolumeResult(volume: volume, outcome: .unsupported, message: why)
+        case .unclear(_, let why):
+            return VolumeResult(volume: volume, outcome: .notChecked, message: why)
+        case .physicalVolume:
+            return VolumeResult(
+                volume: volume, outcome: .notChecked,
+                message: "a physical volume whose LVM metadata can't be read, or that is in no volume group")
+        case .filesystem(let type):
+            guard let checker = Checker(filesystem: type, allowing: allowances), let layout = volume.layout else {
+                return VolumeResult(volume: volume, outcome: .unsupported, message: "no checker for \(type)")
+            }
+            guard runner.path(of: checker.program) != nil else {
+                let missing = CommandError.notFound(
+                    program: checker.program, package: DebianPackage.providing(checker.program))
+                return VolumeResult(volume: volume, outcome: .unsupported, message: missing.description)
+            }
+            return try await check(volume, at: layout, with: checker)
+        }
+    }
+
+    private func check(_ volume: Volume, at layout: Layout, with checker: Checker) async throws -> VolumeResult {
+        var result = VolumeResult(volume: volume, outcome: .unrepaired)
+        let name = FileName.safe(volume.name)
+        result.log = "\(folders.log)/\(name).log"
+        let log = try folders.openLog(name)
+        defer { try? log.close() }
+        let start = ContinuousClock.now
+        var round = 1
+        while true {
+            let repair = try await repair(volume, at: layout, with: checker, log: log)
+            result.exitStatus = repair.exitStatus
+            let verified: Run
+            switch repair.claim {
+            case .nothingWrong where round == 1 && !repair.replayedJournal:
+                let original = try await look(volume, at: layout, of: originals, with: checker, log: log)
+                if original.claim == .nothingWrong {
+                    result.outcome = .clean
+                    break
+                }
+                fallthrough
+            case .nothingWrong, .repaired:
+                verified = try await look(volume, at: layout, of: overlays, with: checker, log: log)
+                switch verified.claim {
+                case .nothingWrong:
+                    result.outcome = .repaired
+                    if repair.replayedJournal { result.message = "its journal was replayed" }
+                case .errorsLeft, .repaired:
+                    if round < Self.rounds {
+                        round += 1
+                        continue
+                    }
+                    result.message = "\(checker.program) repairs it, and finds errors again each time"
+                case .gaveUp(let why):
+                    result.message = why
+                }
+            case .errorsLeft:
+                result.message = "\(checker.program) can't repair it"
+            case .gaveUp(let why):
+                result.message = why
+            }
+            break
+        }
+        result.seconds = (ContinuousClock.now - start).inSeconds
+        if result.outcome == .unrepaired, let remark = volume.remark { result.message += "; \(remark)" }
+        return result
+    }
+
+    /// One run of a checker.
+    private struct Run: Sendable {
+        var claim: Checker.Claim
+        var exitStatus: Int32?
+        var replayedJournal = false
+    }
+
+    /// Lets the checker repair on the overlay. Its claim counts only when everything it wrote is on disk.
+    private func repair(
+        _ volume: Volume, at layout: Layout, with checker: Checker, log: FileDescriptor
+    ) async throws -> Run {
+        try await overlays.withDevice(for: layout, access: .readWrite) { device in
+            let replays = try checker == .ext && Self.needsReplay(device)
+            var run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+            run.replayedJournal = replays
+            do {
+                try device.sync()
+            } catch {
+                run.claim = .gaveUp("a write was lost on its way to the overlay: \(error)")
+            }
+            return run
+        }
+    }
+
+    /// Lets the checker look without writing.
+    private func look(
+        _ volume: Volume, at layout: Layout, of mapping: Mapping, with checker: Checker, log: FileDescriptor
+    ) async throws -> Run {
+        try await mapping.withDevice(for: layout, access: .readOnly) { device in
+            try await self.run(checker, .readOnly, on: device, volume: volume, log: log)
+        }
+    }
+
+    private func run(
+        _ checker: Checker, _ mode: DeviceAccess, on device: AttachedDevice, volume: Volume, log: FileDescriptor
+    ) async throws -> Run {
+        let name = FileName.safe(volume.name)
+        let node = try DeviceNode.create(
+            at: "\(folders.devices)/check-\(name)", for: device.number, owner: Sandbox.userID, group: Sandbox.userID)
+        defer { try? node.remove() }
+        // An hour, and one more for each TiB: e2fsck on a slow disk takes minutes per TiB.
+        let limit = Duration.seconds(3600 * (1 + Int64(clamping: volume.size >> 40)))
+        let command = sandbox.confine(
+            Command(checker.program, checker.arguments(mode), timeout: limit, outputLimit: Self.outputLimit),
+            toDevice: node.path, named: name)
+        _ = try log.writeAll("# \(checker.program) \(checker.arguments(mode).joined(separator: " "))\n".utf8)
+        let result = try await runner.run(command, log: log)
+        try Task.checkCancellation()
+        var exitStatus: Int32?
+        if case .exited(let code) = result.status { exitStatus = code }
+        return Run(claim: checker.claim(of: result.status, mode), exitStatus: exitStatus)
+    }
+
+    private static func needsReplay(_ device: AttachedDevice) throws -> Bool {
+        let file = try FileDescriptor.open(FilePath(device.path), .readOnly, options: [.closeOnExec])
+        defer { try? file.close() }
+        return try ExtSuperblock.needsReplay(on: file)
+    }
+}
+
+extension Duration {
+    /// Seconds with their fraction.
+    var inSeconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) * 1e-18
+    }
+}

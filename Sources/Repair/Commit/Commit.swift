@@ -1,0 +1,115 @@
+import HostTools
+import Libvirt
+
+/// Merges proven repairs into the disks, so that a power cut at any instant leaves a domain that starts from either the
+/// damaged original or the proven repair.
+///
+/// A half-merged disk is damaged by itself; with the overlay over it, it is whole. So the domain is pointed at the overlay
+/// first and back when the merge is done, and from the first on the only way is forward.
+struct Commit: Sendable {
+    let connection: Connection
+    let daemon: StorageDaemon
+    let plan: Plan
+
+    /// Merges these overlays. No device, mapping or export may be left on them.
+    ///
+    /// - Throws: before the domain points at the overlays, anything that speaks against it: the disks are untouched.
+    ///   Afterwards ``DomainProblem``, with the overlays kept and what to do with them.
+    func merge(_ overlays: [Overlays.Overlay], _ progress: @Sendable @escaping (String) -> Void) async throws {
+        let substitutions = overlays.map { overlay in
+            DomainXMLEdit.Substitution(
+                target: overlay.disk.target, disk: overlay.disk.path, overlay: overlay.path, chain: overlay.disk.chain)
+        }
+        try await checkStillOurs()
+        try await pointAtOverlays(overlays, substitutions)
+        do {
+            for overlay in overlays {
+                let target = overlay.disk.target
+                try await daemon.merge(overlay.node, into: overlay.base) { done, total in
+                    progress("\(target): merging, \(total > 0 ? done * 100 / total : 0) %")
+                }
+                // The daemon has flushed; the disk's own cache too shall be empty before the overlay goes.
+                try Files.sync(overlay.disk.path)
+            }
+            try await pointBack(substitutions)
+        } catch {
+            throw DomainProblem(
+                "the repair is proven, but its merge did not end: \(error). The domain points at "
+                    + overlays.map(\.path).joined(separator: ", ")
+                    + ", which holds everything: it can be started as it is, and the merge be finished later")
+        }
+        for overlay in overlays { overlay.fate.discard() }
+    }
+
+    /// Nobody may have started the domain, or saved it, since it was planned.
+    private func checkStillOurs() async throws {
+        let summary = try await connection.summary(of: plan.domain)
+        guard !summary.isActive else {
+            throw DomainProblem("\(plan.domain.name): was started during the repair; the repair is thrown away")
+        }
+        guard !summary.hasManagedSave else {
+            throw DomainProblem("\(plan.domain.name): got a managed save during the repair; the repair is thrown away")
+        }
+    }
+
+    private func pointAtOverlays(
+        _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution]
+    ) async throws {
+        let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
+        let disks = try DomainDescription(xml: current).disks
+        for overlay in overlays {
+            let before = try DomainDescription(xml: plan.xml).disks.first { $0.target == overlay.disk.target }
+            guard let before, disks.contains(before) else {
+                throw DomainProblem(
+                    "\(overlay.disk.target): somebody changed it in the domain's XML during the repair; the repair is "
+                        + "thrown away")
+            }
+        }
+        let edited = try DomainXMLEdit.pointAtOverlays(current, substitutions)
+        // From here on nobody can say for sure that the XML doesn't name the overlays.
+        for overlay in overlays { overlay.fate.keep() }
+        do {
+            try await define(edited) { disks in
+                substitutions.allSatisfy { wanted in
+                    disks.contains {
+                        $0.target == wanted.target && $0.path == wanted.overlay && $0.format == "qcow2"
+                    }
+                }
+            }
+        } catch {
+            if try await DomainDescription(xml: connection.xml(of: plan.domain, [.inactive, .secure])).disks == disks {
+                for overlay in overlays { overlay.fate.discard() }
+            }
+            throw error
+        }
+    }
+
+    private func pointBack(_ substitutions: [DomainXMLEdit.Substitution]) async throws {
+        let summary = try await connection.summary(of: plan.domain)
+        guard !summary.isActive else {
+            throw DomainProblem("\(plan.domain.name): was started on the overlay")
+        }
+        let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
+        let edited = try DomainXMLEdit.pointBack(current, to: plan.xml, substitutions)
+        try await define(edited) { disks in
+            !disks.contains { disk in substitutions.contains { $0.overlay == disk.path } }
+        }
+    }
+
+    /// Defines an XML, reads it back, and brings it to the disk: libvirt syncs the file, not its folder.
+    private func define(_ xml: String, check: ([Disk]) -> Bool) async throws {
+        try await connection.define(xml: xml)
+        let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
+        guard check(try DomainDescription(xml: current).disks) else {
+            throw DomainProblem("\(plan.domain.name): libvirt did not keep the disks that it was given")
+        }
+        for folder in LibvirtConfiguration.folders where Files.exists(folder) {
+            try Files.syncFilesystem(of: folder)
+        }
+    }
+}
+
+/// Where libvirt keeps the domains' XML: the system daemon's folder and that of root's session daemon.
+enum LibvirtConfiguration {
+    static let folders = ["/etc/libvirt/qemu", "/root/.config/libvirt/qemu"]
+}

@@ -1,0 +1,101 @@
+import HostTools
+
+extension Volume.Content {
+    /// What a region holds, judged by the signatures that libblkid found in it. Pure.
+    ///
+    /// - Parameters:
+    ///   - size: the region's length in bytes.
+    ///   - allowances: what the user allowed, for the choice of a checker.
+    init(signatures: [Signature], size: UInt64) {
+        guard let first = signatures.first else {
+            self = .unclear(
+                type: "", why: "no filesystem signature found: empty, or its superblock is destroyed")
+            return
+        }
+        let types = signatures.map(\.type)
+        guard signatures.count == 1 else {
+            self = .unclear(
+                type: first.type,
+                why: "holds signatures of \(types.joined(separator: " and ")): it can't be told which is meant; remove "
+                    + "the stale one with wipefs(8)")
+            return
+        }
+        switch first.type {
+        case "LVM2_member":
+            self = .physicalVolume
+        case "swap":
+            self = .nothingToCheck(type: "swap", why: "swap space")
+        case "swsuspend", "suspend":
+            self = .unclear(
+                type: first.type, why: "holds a hibernated system, whose memory knows the old filesystems: boot it first")
+        case "crypto_LUKS", "BitLocker":
+            self = .unclear(type: first.type, why: "is encrypted; open it in the guest and check it there")
+        case "linux_raid_member", "ddf_raid_member", "isw_raid_member":
+            self = .unclear(type: first.type, why: "is a part of a RAID array, which is not assembled here")
+        case let type where Checker(filesystem: type) != nil:
+            self = .filesystem(type: type)
+        case let type:
+            self = .unsupported(type: type, why: Self.wayOut(for: type))
+        }
+    }
+
+    private static func wayOut(for type: String) -> String {
+        switch type {
+        case "btrfs": "virt-fsck can't check btrfs; in the guest: btrfs check (package btrfs-progs)"
+        case "ntfs": "virt-fsck can't check ntfs; in Windows: chkdsk"
+        case "exfat": "virt-fsck can't check exfat; in the guest: fsck.exfat (package exfatprogs)"
+        case "f2fs": "virt-fsck can't check f2fs; in the guest: fsck.f2fs (package f2fs-tools)"
+        default: "virt-fsck has no checker for \(type)"
+        }
+    }
+}
+
+extension Signature {
+    /// That a filesystem claims to be larger than the volume that holds it, in words; nil where it fits.
+    func overrun(of size: UInt64) -> String? {
+        guard let filesystemSize, filesystemSize > size else { return nil }
+        return "the filesystem claims \(filesystemSize) bytes, its volume has \(size)"
+    }
+}
+
+/// What is wrong with the places that a partition table names. Pure.
+enum PartitionPlacement {
+    /// For each partition that must not be touched, by number: why.
+    static func problems(of partitions: [Partition], diskSize: UInt64) -> [Int: String] {
+        var problems: [Int: String] = [:]
+        let real = partitions.filter { !$0.isContainer }
+        for partition in real {
+            let (end, overflow) = partition.start.addingReportingOverflow(partition.size)
+            if overflow || end > diskSize {
+                let missing = overflow ? "far" : "\(end - diskSize) bytes"
+                problems[partition.number] = "reaches \(missing) past the end of the disk: is the image truncated?"
+            } else if partition.size == 0 {
+                problems[partition.number] = "has no size"
+            } else if partition.start == 0 {
+                problems[partition.number] = "begins at the partition table itself"
+            } else if partition.start % 512 != 0 || partition.size % 512 != 0 {
+                problems[partition.number] = "does not begin and end at a sector"
+            }
+        }
+        let sound = real.filter { problems[$0.number] == nil }.sorted { $0.start < $1.start }
+        for (index, one) in sound.enumerated() {
+            for other in sound[(index + 1)...] {
+                guard other.start < one.start + one.size else { break }
+                problems[one.number] = "overlaps partition \(other.number)"
+                problems[other.number] = problems[other.number] ?? "overlaps partition \(one.number)"
+            }
+        }
+        return problems
+    }
+
+    /// Partition types that hold no filesystem, with what they are (GPT: the UEFI specification and systemd's
+    /// Discoverable Partitions; MBR: fdisk's list).
+    static func purposeWithoutFilesystem(of partition: Partition) -> String? {
+        switch partition.type.lowercased() {
+        case "21686148-6449-6e6f-744e-656564454649": "BIOS boot partition"
+        case "9e1a2d38-c612-4316-aa26-8b49521e5a8b", "0x41": "PReP boot partition"
+        case "e3c9e316-0b5c-4db8-817d-f92df00215ae": "Microsoft reserved partition"
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import HostTools
+import SystemPackage
+
+/// Finds the volumes on a domain's disks: partitions, the logical volumes on them, filesystems on whole disks.
+struct Discovery<Mapping: VolumeMapping>: Sendable {
+    let mapping: Mapping
+    let lvm: LVM
+
+    /// Reads every disk and every physical volume on them, writing nothing.
+    func volumes(on disks: [DiskPlan]) async throws -> [Volume] {
+        var found: [Volume] = []
+        for disk in disks {
+            found += try await regions(of: disk)
+        }
+        let members = found.filter { $0.content == .physicalVolume }
+        guard !members.isEmpty else { return found }
+        let report = try await report(on: members)
+        let logical = LogicalVolumes(report: report.report, members: report.members)
+        var volumes = found.filter { !logical.explained.contains($0.name) }
+        for volume in logical.volumes {
+            volumes.append(try await probed(volume))
+        }
+        return volumes
+    }
+
+    /// A disk's partitions, or the disk itself where it has no table.
+    private func regions(of disk: DiskPlan) async throws -> [Volume] {
+        let whole = Layout(disk: disk.target, offset: 0, length: disk.size)
+        return try await mapping.withDevice(for: whole, access: .readOnly) { device in
+            let file = try FileDescriptor.open(FilePath(device.path), .readOnly, options: [.closeOnExec])
+            defer { try? file.close() }
+            // A disk that was moved from one sector size to another has its table where nobody looks for it.
+            let sectorSizes = [disk.sectorSize, disk.sectorSize == 512 ? 4096 : 512]
+            for sectorSize in sectorSizes {
+                let result = try Probe.inspect(file, offset: 0, length: disk.size, sectorSize: sectorSize)
+                if let table = result.partitionTable, table.partitions.contains(where: { !$0.isContainer }) {
+                    return partitions(of: table, on: disk, file: file, sectorSize: sectorSize)
+                }
+                if !result.signatures.isEmpty {
+                    return [Volume(whole, of: disk, name: disk.target, signatures: result.signatures)]
+                }
+            }
+            return [Volume(whole, of: disk, name: disk.target, signatures: [])]
+        }
+    }
+
+    private func partitions(
+        of table: PartitionTable, on disk: DiskPlan, file: FileDescriptor, sectorSize: Int
+    ) -> [Volume] {
+        let problems = PartitionPlacement.problems(of: table.partitions, diskSize: disk.size)
+        let separator = disk.target.last?.isNumber == true ? "p" : ""
+        return table.partitions.filter { !$0.isContainer }.map { partition in
+            let name = "\(disk.target)\(separator)\(partition.number)"
+            if let problem = problems[partition.number] {
+                return Volume(
+                    name: name, layout: nil, content: .unclear(type: "", why: problem), size: partition.size,
+                    disk: disk.target)
+            }
+            let layout = Layout(disk: disk.target, offset: partition.start, length: partition.size)
+            if let purpose = PartitionPlacement.purposeWithoutFilesystem(of: partition) {
+                return Volume(
+                    name: name, layout: layout, content: .nothingToCheck(type: "", why: purpose),
+                    size: partition.size, disk: disk.target)
+            }
+            do {
+                let result = try Probe.inspect(
+                    file, offset: partition.start, length: partition.size, sectorSize: sectorSize)
+                return Volume(layout, of: disk, name: name, signatures: result.signatures)
+            } catch {
+                return Volume(
+                    name: name, layout: layout, content: .unclear(type: "", why: "can't be read: \(error)"),
+                    size: partition.size, disk: disk.target)
+            }
+        }
+    }
+
+    /// What LVM says of the physical volumes, each shown to it as a device.
+    private func report(
+        on members: [Volume]
+    ) async throws -> (report: LVMReport, members: [String: Volume]) {
+        let mapping = mapping
+        let lvm = lvm
+        return try await withAll(members[...]) { member, inner in
+            guard let layout = member.layout else { throw DomainProblem("\(member.name): has no place") }
+            return try await mapping.withDevice(for: layout, access: .readOnly) { device in
+                try await inner((member, device.path))
+            }
+        } body: { (lent: [(Volume, String)]) in
+            let report = try await lvm.report(devices: lent.map(\.1))
+            return (report, Dictionary(lent.map { ($0.1, $0.0) }) { first, _ in first })
+        }
+    }
+
+    /// A logical volume with what is in it.
+    private func probed(_ volume: Volume) async throws -> Volume {
+        guard let layout = volume.layout else { return volume }
+        do {
+            return try await mapping.withDevice(for: layout, access: .readOnly) { device in
+                let file = try FileDescriptor.open(FilePath(device.path), .readOnly, options: [.closeOnExec])
+                defer { try? file.close() }
+                let result = try Probe.inspect(file, offset: 0, length: layout.length, sectorSize: 512)
+                var volume = volume
+                volume.take(result.signatures)
+                return volume
+            }
+        } catch let problem as DomainProblem {
+            var volume = volume
+            volume.content = .unclear(type: "", why: problem.description)
+            return volume
+        }
+    }
+}
+
+extension Volume {
+    /// A region of a disk with the signatures that were found in it.
+    init(_ layout: Layout, of disk: DiskPlan, name: String, signatures: [Signature]) {
+        self.init(
+            name: name, layout: layout, content: .unclear(type: "", why: ""), size: layout.length, disk: disk.target)
+        take(signatures)
+    }
+
+    fileprivate mutating func take(_ signatures: [Signature]) {
+        content = Content(signatures: signatures, size: size)
+        label = signatures.first?.label
+        uuid = signatures.first?.uuid
+        remark = signatures.first?.overrun(of: size)
+    }
+}

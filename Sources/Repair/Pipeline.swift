@@ -1,0 +1,111 @@
+public import HostTools
+public import Libvirt
+import SystemPackage
+
+/// The whole way of a domain: this is the page to open first.
+///
+/// Inventory → Plan → Protect → Attach → Discover → Check → Verify → Commit → Start → Report: each stage takes a value and
+/// gives a value, and has a folder of its name beside this file.
+public struct Pipeline: Sendable {
+    private let connection: Connection
+    private let runner: any CommandRunner
+    private let options: Options
+    private let progress: @Sendable (ProgressEvent) -> Void
+
+    /// A pipeline for the domains of a connection.
+    ///
+    /// - Parameter progress: told what is being done; called from any thread.
+    public init(
+        connection: Connection, runner: any CommandRunner, options: Options,
+        progress: @Sendable @escaping (ProgressEvent) -> Void
+    ) {
+        self.connection = connection
+        self.runner = runner
+        self.options = options
+        self.progress = progress
+    }
+
+    /// Inventory and Plan: what would be done to a domain, or why nothing. Changes nothing.
+    ///
+    /// - Parameter selector: name, UUID or id, as virsh takes them.
+    /// - Throws: `LibvirtError` where there is no such domain; `XMLError` where its XML makes no sense.
+    public func plan(_ selector: String) async throws -> Plan {
+        let domain = try await connection.lookUp(selector)
+        let inventory = try await InventoryReader(connection: connection, runner: runner).read(domain)
+        return Plan(for: inventory, on: await Host.read(runner, sandbox: sandbox), options: options)
+    }
+
+    /// The plan as a row of the report, for `--dry-run`.
+    public func outcome(ofPlanning selector: String) async -> DomainOutcome {
+        await row(for: selector) { plan in DomainOutcome(plan: plan, outcome: .planned) }
+    }
+
+    /// Takes a domain the whole way. Whatever happens to it becomes its row of the report.
+    public func outcome(ofRepairing selector: String) async -> DomainOutcome {
+        await row(for: selector) { plan in
+            var outcome = try await repair(plan)
+            let state = outcome.isSound ? "sound" : "not sound"
+            outcome.boot =
+                shouldStart(outcome)
+                ? await Start(connection: connection).start(plan.domain)
+                : .notStarted(options.mode == .check ? "check never starts a domain" : "its disks are \(state)")
+            return outcome
+        }
+    }
+
+    private func row(
+        for selector: String, _ work: (Plan) async throws -> DomainOutcome
+    ) async -> DomainOutcome {
+        do {
+            let clock = ContinuousClock.now
+            let plan = try await plan(selector)
+            guard plan.refusals.isEmpty else {
+                return DomainOutcome(plan: plan, outcome: .refused, message: plan.refusals.joined(separator: "\n"))
+            }
+            let planning = (ContinuousClock.now - clock).inSeconds
+            do {
+                var outcome = try await work(plan)
+                outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
+                return outcome
+            } catch {
+                return DomainOutcome(plan: plan, outcome: .failed, message: String(describing: error))
+            }
+        } catch let error as LibvirtError {
+            return DomainOutcome(name: selector, outcome: .failed, message: error.message)
+        } catch {
+            return DomainOutcome(name: selector, outcome: .failed, message: String(describing: error))
+        }
+    }
+
+    private func repair(_ plan: Plan) async throws -> DomainOutcome {
+        if plan.destroysCrashed, options.mode == .repair { try await connection.destroy(plan.domain) }
+        var outcome = DomainOutcome(plan: plan, outcome: .failed)
+        let attempts = try await RunFolders.with(domain: plan.domain.name, logFolder: options.logFolder) { folders in
+            let log = try folders.openLog("run")
+            defer { try? log.close() }
+            return try await StorageDaemon.run(by: runner, log: log) { daemon in
+                try await Attempts(
+                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
+                    daemon: daemon, folders: folders, progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
+                ).run()
+            }
+        }
+        outcome.take(attempts.results)
+        outcome.isCommitted = attempts.isCommitted
+        outcome.seconds = attempts.seconds
+        return outcome
+    }
+
+    private func shouldStart(_ outcome: DomainOutcome) -> Bool {
+        guard options.mode == .repair else { return false }
+        switch options.start {
+        case .always: return true
+        case .never: return false
+        case .repaired: return outcome.isSound
+        }
+    }
+
+    private var sandbox: Sandbox {
+        Sandbox(options.allowances.contains(.noSandbox) ? .privilegesOnly : .bubblewrap)
+    }
+}

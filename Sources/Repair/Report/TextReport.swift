@@ -1,0 +1,133 @@
+import Libvirt
+
+/// The report for a person: what is broken, what was done, what to do next. Pure.
+public struct TextReport: Hashable, Sendable {
+    /// How much is said.
+    public enum Verbosity: Hashable, Sendable {
+        case normal
+        case verbose
+    }
+
+    /// For standard output.
+    public let results: String
+    /// For standard error: why something was refused or failed.
+    public let problems: String
+
+    /// Renders a report.
+    public init(_ report: Report, verbosity: Verbosity) {
+        var results: [String] = []
+        var problems: [String] = []
+        for domain in report.domains {
+            switch domain.outcome {
+            case .refused, .failed:
+                problems += domain.message.split(separator: "\n").map {
+                    Self.line(domain, "\(domain.outcome.rawValue): \($0)")
+                }
+            case .planned: results += Self.plan(domain)
+            default: results += Self.lines(domain, verbosity)
+            }
+            for warning in domain.plan?.warnings ?? [] { problems.append(Self.line(domain, "warning: \(warning)")) }
+        }
+        self.results = results.map { $0 + "\n" }.joined()
+        self.problems = problems.map { $0 + "\n" }.joined()
+    }
+
+    private static func line(_ domain: DomainOutcome, _ text: String) -> String {
+        "\(domain.name.escapedForTerminal): \(text.escapedForTerminal)"
+    }
+
+    private static func lines(_ domain: DomainOutcome, _ verbosity: Verbosity) -> [String] {
+        var lines = [line(domain, "\(domain.outcome.rawValue)\(domain.message.isEmpty ? "" : ": \(domain.message)")")]
+        let nameWidth = (domain.volumes.map { $0.volume.name.escapedForTerminal.count }.max() ?? 0)
+        let typeWidth = domain.volumes.map { $0.volume.type.count }.max() ?? 0
+        for result in domain.volumes {
+            let name = result.volume.name.escapedForTerminal.padded(to: nameWidth)
+            let type = result.volume.type.escapedForTerminal.padded(to: typeWidth)
+            let size = ByteCount.words(result.volume.size)
+            var text = "  \(name)  \(type)  \(size.leftPadded(to: 9))  \(result.outcome.rawValue)"
+            if !result.message.isEmpty { text += ": \(result.message.escapedForTerminal)" }
+            lines.append(text)
+            let wantsLog = verbosity == .verbose || result.outcome == .unrepaired
+            if wantsLog, let log = result.log { lines.append("    log: \(log.escapedForTerminal)") }
+        }
+        if verbosity == .verbose {
+            let stages = domain.seconds.map { "\($0.stage) \(Seconds.words($0.seconds))" }.joined(separator: ", ")
+            lines.append("  stages: \(stages)")
+            if let plan = domain.plan, let engine = plan.engine {
+                lines.append("  engine: \(engine.rawValue) (\(plan.engineReason)), mapping: \(plan.mapping.rawValue)")
+            }
+        }
+        lines += next(domain).map { "  \($0.escapedForTerminal)" }
+        return lines
+    }
+
+    /// What to do now.
+    private static func next(_ domain: DomainOutcome) -> [String] {
+        var lines: [String] = []
+        if domain.volumes.contains(where: { $0.outcome == .repairable }) {
+            lines.append("next: virt-fsck repair \(domain.name)")
+        } else if domain.outcome == .unrepaired {
+            lines.append("the disks are as they were; look at the logs, or restore from a backup")
+        }
+        if let boot = domain.boot {
+            switch boot.outcome {
+            case .notStarted: if !boot.evidence.isEmpty { lines.append("not started: \(boot.evidence)") }
+            case .unknown: lines.append("started: \(boot.evidence); look: virsh console \(domain.name)")
+            case .failed: lines.append("start failed: \(boot.evidence)")
+            case .booted: lines.append("booted: \(boot.evidence)")
+            }
+        }
+        return lines
+    }
+
+    private static func plan(_ domain: DomainOutcome) -> [String] {
+        guard let plan = domain.plan else { return [] }
+        var lines = [line(domain, "\(plan.state.rawValue) (\(plan.stateReason.rawValue)); would be done:")]
+        if plan.destroysCrashed { lines.append("  end what is left of the crashed domain") }
+        for disk in plan.disks {
+            lines.append(
+                "  \(disk.target.escapedForTerminal)  \(disk.handling.words)  "
+                    + "\(disk.path.escapedForTerminal) (\(disk.format.escapedForTerminal), \(ByteCount.words(disk.size)))")
+        }
+        if let engine = plan.engine {
+            lines.append("  engine: \(engine.rawValue) (\(plan.engineReason)), mapping: \(plan.mapping.rawValue)")
+        }
+        return lines
+    }
+}
+
+/// Sizes for people.
+enum ByteCount {
+    /// `512 B`, `1.5 GiB`.
+    static func words(_ bytes: UInt64) -> String {
+        guard bytes >= 1024 else { return "\(bytes) B" }
+        let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        var value = Double(bytes) / 1024
+        var unit = 0
+        while value >= 1023.95, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+    }
+}
+
+/// Times for people.
+enum Seconds {
+    /// `0.12 s`.
+    static func words(_ seconds: Double) -> String {
+        let hundredths = Int((seconds * 100).rounded())
+        return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100) s"
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+
+    fileprivate func leftPadded(to width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
+}

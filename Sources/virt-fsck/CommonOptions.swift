@@ -1,0 +1,72 @@
+public import ArgumentParser
+public import HostTools
+public import Repair
+
+/// The options that every verb has.
+struct CommonOptions: ParsableArguments {
+    @Argument(help: "Name, UUID or id of a domain.")
+    var domains: [String] = []
+
+    @Option(name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, then qemu:///system).")
+    var connect: String?
+
+    @Flag(help: "Print one JSON document instead of text.")
+    var json = false
+
+    @Flag(name: [.short, .long], help: "No progress on standard error.")
+    var quiet = false
+
+    @Flag(name: [.short, .long], help: "Say more: stages with their times, images, logs.")
+    var verbose = false
+
+    @Option(help: "How disks are attached: auto, nbd or fuse.")
+    var engine = EngineChoice.auto
+
+    @Flag(help: "Only say what would be done.")
+    var dryRun = false
+
+    @Option(help: ArgumentHelp("Folder for overlays, where beside the disk is no room.", valueName: "dir"))
+    var scratchDir: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Allow what can lose data: \(Allowance.allCases.map(\.rawValue).joined(separator: ", ")).",
+            valueName: "what"))
+    var allow: [Allowance] = []
+
+    func validate() throws {
+        guard !domains.isEmpty else { throw ValidationError("no domain given") }
+        if let scratchDir, !scratchDir.hasPrefix("/") {
+            throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
+        }
+    }
+
+    /// The options for the pipeline.
+    func options(_ mode: Options.Mode) -> Options {
+        var options = Options()
+        options.mode = mode
+        options.engine = engine.kind
+        options.scratchFolder = scratchDir
+        options.allowances = Set(allow)
+        return options
+    }
+}
+
+/// `--engine`.
+enum EngineChoice: String, ExpressibleByArgument, CaseIterable {
+    case auto
+    case nbd
+    case fuse
+
+    var kind: EngineKind? {
+        switch self {
+        case .auto: nil
+        case .nbd: .nbd
+        case .fuse: .fuse
+        }
+    }
+}
+
+extension Allowance: ExpressibleByArgument {}
+extension Options.CommitPolicy: ExpressibleByArgument {}
+extension Options.StartPolicy: ExpressibleByArgument {}

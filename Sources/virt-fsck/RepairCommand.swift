@@ -1,0 +1,32 @@
+import ArgumentParser
+import Repair
+
+/// `virt-fsck [repair] DOMAIN…`
+struct RepairCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "repair", abstract: "Check, repair, prove, and start the domain again (the default).")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: "When a proven repair is merged into the disk: verified or never.")
+    var commit = Options.CommitPolicy.verified
+
+    @Option(help: "Start the domain afterwards: repaired (when nothing is left damaged), always or never.")
+    var start: Options.StartPolicy?
+
+    @Flag(help: "The same as --start never.")
+    var noStart = false
+
+    func validate() throws {
+        if noStart, let start, start != .never {
+            throw ValidationError("--no-start and --start \(start.rawValue) contradict each other")
+        }
+    }
+
+    func run() async throws {
+        var options = common.options(.repair)
+        options.commit = commit
+        options.start = noStart ? .never : start ?? .repaired
+        try await Session(common: common, options: options).run()
+    }
+}
