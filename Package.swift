@@ -49,8 +49,16 @@ let package = Package(
 
         .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"]),
         .testTarget(name: "LibXMLTests", dependencies: ["LibXML"]),
-        .testTarget(name: "HostToolsTests", dependencies: ["HostTools"]),
-        .testTarget(name: "RepairTests", dependencies: ["Repair"]),
+        .testTarget(
+            name: "HostToolsTests",
+            dependencies: ["HostTools", .product(name: "SystemPackage", package: "swift-system")]),
+        .testTarget(name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["TestSupport"], exclude: ["VM"]),
+        // What the tests with real parts share: images with real damage, a private libvirtd, virt-fsck as a user runs it.
+        .target(
+            name: "TestSupport",
+            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")], path: "Tests/TestSupport"),
     ],
     swiftLanguageModes: [.v6]
 )

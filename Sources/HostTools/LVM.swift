@@ -26,15 +26,18 @@ public struct LVM: Sendable {
         } catch {
             throw .command(error)
         }
-        var names: [DeviceNumber: String] = [:]
+        var numbers: [DeviceNumber: String] = [:]
+        var aliases: Set<String> = []
         for device in devices {
-            if let number = try? DeviceNumber(ofNode: device), names[number] == nil {
-                names[number] = device
+            guard let number = try? DeviceNumber(ofNode: device) else { continue }
+            if let first = numbers.updateValue(device, forKey: number) {
+                numbers[number] = first
+                aliases.insert(device)
             }
         }
         var report: LVMReport
         do throws(LVMError) {
-            report = try LVMReport(parsing: result.output) { names[$0] }
+            report = try LVMReport(parsing: result.output, devices: devices, numbers: numbers)
         } catch {
             // No report at all: what lvm complained about says more than what our parser did.
             guard result.isSuccess else {
@@ -47,7 +50,7 @@ public struct LVM: Sendable {
         report.warnings = result.errorOutput.split(whereSeparator: \.isNewline).map { line in
             String(line.drop(while: \.isWhitespace))
         }
-        report.account(for: devices, physicalVolumeUUID: Self.physicalVolumeUUID)
+        report.account(for: devices.filter { !aliases.contains($0) }, physicalVolumeUUID: Self.physicalVolumeUUID)
         return report
     }
 
@@ -77,7 +80,7 @@ public struct LVM: Sendable {
             backup { backup=0 archive=0 } \
             activation { monitoring=0 udev_sync=0 udev_rules=0 } \
             global { use_lvmpolld=0 use_lvmlockd=0 event_activation=0 } \
-            log { report_command_log=0 verbose=0 silent=0 file="" syslog=0 } \
+            log { report_command_log=0 verbose=0 silent=0 syslog=0 } \
             report { mark_hidden_devices=1 two_word_unknown_device=0 list_item_separator="," \
             binary_values_as_numeric=0 }
             """

@@ -10,7 +10,8 @@ public struct LVMReport: Hashable, Sendable, Codable {
     public var unreadableDevices: [String]
     /// Devices without a physical volume.
     public var devicesWithoutVolume: [String]
-    /// Whether lvm ended without an error. Otherwise something is missing here, and ``warnings`` may say what.
+    /// Whether lvm ended without an error. Otherwise something is missing here, and ``warnings`` may say what. (A group that
+    /// it can't make sense of is no error to it: see ``unreadableDevices``.)
     public var isComplete: Bool
     /// What lvm complained about, line by line. For people: decide nothing on it.
     public var warnings: [String]

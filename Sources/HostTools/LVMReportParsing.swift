@@ -43,10 +43,14 @@ struct RawReport: Decodable {
 extension LVMReport {
     /// Reads what `lvm fullreport` printed. Touches nothing but the text.
     ///
+    /// A guest can forge parts of it: lvm 2.03.16 escapes quotes, but not backslashes. So a device that was not given to lvm
+    /// is an error, and whatever a guest forges concerns its own disks only.
+    ///
     /// - Parameters:
     ///   - text: JSON with the fields of ``RawReport``.
-    ///   - path: the path under which a device was given to lvm, which may report it under another one.
-    init(parsing text: String, path: (DeviceNumber) -> String? = { _ in nil }) throws(LVMError) {
+    ///   - devices: the paths given to lvm.
+    ///   - numbers: what they stand for: lvm may report another path of the same device.
+    init(parsing text: String, devices: [String], numbers: [DeviceNumber: String] = [:]) throws(LVMError) {
         let raw: RawReport
         do {
             let decoder = JSONDecoder()
@@ -59,7 +63,7 @@ extension LVMReport {
         self.init()
         for group in raw.report {
             let physicalVolumes = try (group.pv ?? []).map { volume throws(LVMError) in
-                try PhysicalVolume(volume, path)
+                try PhysicalVolume(volume, device: try volume.device(among: devices, numbers))
             }
             let headers = group.vg ?? []
             guard let header = headers.first else {
@@ -103,20 +107,25 @@ extension LVMReport {
     }
 }
 
-extension PhysicalVolume {
-    fileprivate init(_ raw: RawReport.PV, _ path: (DeviceNumber) -> String?) throws(LVMError) {
-        let isMissing = !raw.pvMissing.isEmpty
-        var device: String?
-        if !isMissing {
-            if let major = UInt32(raw.pvMajor), let minor = UInt32(raw.pvMinor) {
-                device = path(DeviceNumber(major: major, minor: minor))
-            }
-            device = device ?? raw.pvName
+extension RawReport.PV {
+    /// The path that was given for this physical volume, or nil where it is missing.
+    fileprivate func device(among devices: [String], _ numbers: [DeviceNumber: String]) throws(LVMError) -> String? {
+        guard pvMissing.isEmpty else { return nil }
+        if let device = DeviceNumber("\(pvMajor):\(pvMinor)").flatMap({ numbers[$0] }) { return device }
+        guard devices.contains(pvName) else {
+            throw .unreadable(reason: "it has a device that was not given: \(pvName)")
         }
+        return pvName
+    }
+}
+
+extension PhysicalVolume {
+    fileprivate init(_ raw: RawReport.PV, device: String?) throws(LVMError) {
         self.init(
             uuid: raw.pvUuid, device: device, dataStart: try bytes(raw.peStart, "pe_start"),
             size: try bytes(raw.pvSize, "pv_size"),
-            deviceSize: isMissing ? nil : try bytes(raw.devSize, "dev_size"), isInUse: !raw.pvInUse.isEmpty)
+            deviceSize: device == nil ? nil : try bytes(raw.devSize, "dev_size"),
+            isInUse: !raw.pvInUse.isEmpty)
     }
 }
 

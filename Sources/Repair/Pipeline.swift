@@ -44,11 +44,11 @@ public struct Pipeline: Sendable {
     public func outcome(ofRepairing selector: String) async -> DomainOutcome {
         await row(for: selector) { plan in
             var outcome = try await repair(plan)
-            let state = outcome.isSound ? "sound" : "not sound"
-            outcome.boot =
-                shouldStart(outcome)
-                ? await Start(connection: connection).start(plan.domain)
-                : .notStarted(options.mode == .check ? "check never starts a domain" : "its disks are \(state)")
+            if let reason = reasonNotToStart(outcome) {
+                outcome.boot = .notStarted(reason)
+            } else {
+                outcome.boot = await Start(connection: connection).start(plan.domain)
+            }
             return outcome
         }
     }
@@ -96,12 +96,12 @@ public struct Pipeline: Sendable {
         return outcome
     }
 
-    private func shouldStart(_ outcome: DomainOutcome) -> Bool {
-        guard options.mode == .repair else { return false }
+    private func reasonNotToStart(_ outcome: DomainOutcome) -> String? {
+        guard options.mode == .repair else { return "a check never starts a domain" }
         switch options.start {
-        case .always: return true
-        case .never: return false
-        case .repaired: return outcome.isSound
+        case .always: return nil
+        case .never: return "as asked"
+        case .repaired: return outcome.isSound ? nil : "its disks are not sound; start it all the same: --start always"
         }
     }
 

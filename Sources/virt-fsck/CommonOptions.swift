@@ -5,7 +5,7 @@ public import Repair
 /// The options that every verb has.
 struct CommonOptions: ParsableArguments {
     @Argument(help: "Name, UUID or id of a domain.")
-    var domains: [String] = []
+    var domains: [String]
 
     @Option(name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, then qemu:///system).")
     var connect: String?
@@ -35,7 +35,6 @@ struct CommonOptions: ParsableArguments {
     var allow: [Allowance] = []
 
     func validate() throws {
-        guard !domains.isEmpty else { throw ValidationError("no domain given") }
         if let scratchDir, !scratchDir.hasPrefix("/") {
             throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
         }

@@ -46,8 +46,9 @@ public enum Probe {
     }
 
     private static func partitionTable(of region: Region) throws(ProbeError) -> PartitionTable? {
-        let prober = try Prober(region)
-        return try prober.partitionTable()
+        if let table = try Prober(region).partitionTable() { return table }
+        let type = try Prober(region).partitionTableType()
+        return type.map { PartitionTable(kind: .other, type: $0) }
     }
 }
 

@@ -83,6 +83,20 @@ struct Prober: ~Copyable {
         return text.isEmpty ? nil : String(decoding: text, as: UTF8.self)
     }
 
+    /// The name of the partition table, or nil where there is none. Knows one more than ``partitionTable()``: `PMBR`.
+    borrowing func partitionTableType() throws(ProbeError) -> String? {
+        blkid_probe_enable_superblocks(probe, 0)
+        guard blkid_probe_enable_partitions(probe, 1) == 0 else {
+            throw .failed(call: "blkid_probe_enable_partitions")
+        }
+        errno = 0
+        switch blkid_do_probe(probe) {
+        case 0: return value("PTTYPE")
+        case 1: return nil
+        default: throw .failed(call: "blkid_do_probe")
+        }
+    }
+
     /// The partition table, or nil where there is none.
     borrowing func partitionTable() throws(ProbeError) -> PartitionTable? {
         blkid_probe_enable_superblocks(probe, 0)

@@ -108,8 +108,3 @@ struct Commit: Sendable {
         }
     }
 }
-
-/// Where libvirt keeps the domains' XML: the system daemon's folder and that of root's session daemon.
-enum LibvirtConfiguration {
-    static let folders = ["/etc/libvirt/qemu", "/root/.config/libvirt/qemu"]
-}
