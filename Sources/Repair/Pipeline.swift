@@ -86,7 +86,8 @@ public struct Pipeline: Sendable {
             return try await StorageDaemon.run(by: runner, log: log) { daemon in
                 try await Attempts(
                     connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
-                    daemon: daemon, folders: folders, progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
+                    daemon: daemon, folders: folders,
+                    progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
                 ).run()
             }
         }

@@ -42,9 +42,8 @@ enum FileName {
     /// Letters, digits, `-`, `_` and `.` stay, everything else becomes `_`; at most 100 characters, never hidden.
     static func safe(_ name: String) -> String {
         let characters = name.unicodeScalars.prefix(100).map { scalar -> Character in
-            let isPlain =
-                scalar.isASCII
-                && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || "-_.".unicodeScalars.contains(scalar))
+            let isLetter = ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar)
+            let isPlain = isLetter || ("0"..."9").contains(scalar) || "-_.".unicodeScalars.contains(scalar)
             return isPlain ? Character(scalar) : "_"
         }
         let text = String(characters)

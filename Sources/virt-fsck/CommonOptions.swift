@@ -7,7 +7,8 @@ struct CommonOptions: ParsableArguments {
     @Argument(help: "Name, UUID or id of a domain.")
     var domains: [String]
 
-    @Option(name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, then qemu:///system).")
+    @Option(
+        name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, else qemu:///system).")
     var connect: String?
 
     @Flag(help: "Print one JSON document instead of text.")

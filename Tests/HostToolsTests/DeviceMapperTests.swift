@@ -170,7 +170,6 @@ struct DeviceMapperTests {
         }
     }
 
-    /// udev would take the VM's time to activate it if the rules weren't off.
     @Test func `udev leaves no link to what is in the device, and no semaphore stays`() throws {
         try withLoop { loop in
             let device = try DeviceMapper.create(

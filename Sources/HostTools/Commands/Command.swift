@@ -39,8 +39,9 @@ public struct Command: Hashable, Sendable, CustomStringConvertible {
 
     private static func quoted(_ word: String) -> String {
         let plain = word.unicodeScalars.allSatisfy { scalar in
-            scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil
-                || "-_=+./:,@%".unicodeScalars.contains(scalar))
+            scalar.isASCII
+                && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+                    || "-_=+./:,@%".unicodeScalars.contains(scalar))
         }
         guard !plain || word.isEmpty else { return word }
         return "'" + word.replacing("'", with: #"'\''"#) + "'"

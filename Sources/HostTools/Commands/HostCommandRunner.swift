@@ -17,10 +17,12 @@ public struct HostCommandRunner: CommandRunner {
         self.folders = folders
     }
 
+    /// The first folder that has it wins.
     public func path(of program: String) -> String? {
         folders.lazy.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
 
+    /// See ``CommandRunner/run(_:)``.
     public func run(_ command: Command) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in
@@ -37,6 +39,7 @@ public struct HostCommandRunner: CommandRunner {
         }
     }
 
+    /// See ``CommandRunner/run(_:log:)``.
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in

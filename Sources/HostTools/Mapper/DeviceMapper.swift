@@ -36,22 +36,40 @@ public enum DeviceMapper {
         try check(name)
         try check(table, name: name)
         guard isAvailable else { throw .notAvailable }
-        return try withUdevWait { cookie throws(MapperError) in
+        // Step by step: libdevmapper's create with a table loses the kernel's answer.
+        try locked { () throws(MapperError) in
             let task = try Task(DM_DEVICE_CREATE, name: name, operation: "create")
             if let uuid {
                 try task.require(dm_task_set_uuid(task.pointer, uuid))
             }
+            try task.run()
+        }
+        do throws(MapperError) {
+            return try activate(name: name, table: table, access: access)
+        } catch {
+            try? removeOnce(name: name)
+            throw error
+        }
+    }
+
+    private static func activate(
+        name: String, table: [MappedExtent], access: DeviceAccess
+    ) throws(MapperError) -> MappedDevice {
+        try withUdevWait { cookie throws(MapperError) in
+            let load = try Task(DM_DEVICE_RELOAD, name: name, operation: "load table")
             if access == .readOnly {
-                try task.require(dm_task_set_ro(task.pointer))
+                try load.require(dm_task_set_ro(load.pointer))
             }
             for extent in table {
-                try task.require(
+                try load.require(
                     dm_task_add_target(
-                        task.pointer, extent.start, extent.length, extent.targetName, extent.targetParameters))
+                        load.pointer, extent.start, extent.length, extent.targetName, extent.targetParameters))
             }
-            try task.run(&cookie)
+            try load.run()
+            let resume = try Task(DM_DEVICE_RESUME, name: name, operation: "resume")
+            try resume.run(&cookie)
             var info = dm_info()
-            try task.require(dm_task_get_info(task.pointer, &info))
+            try resume.require(dm_task_get_info(resume.pointer, &info))
             return MappedDevice(name: name, number: DeviceNumber(major: info.major, minor: info.minor))
         }
     }
@@ -66,10 +84,7 @@ public enum DeviceMapper {
         var backoff = Backoff(timeout)
         while true {
             do throws(MapperError) {
-                return try withUdevWait { cookie throws(MapperError) in
-                    let task = try Task(DM_DEVICE_REMOVE, name: name, operation: "remove")
-                    try task.run(&cookie)
-                }
+                return try removeOnce(name: name)
             } catch {
                 guard case .failed(_, _, let code, _) = error else { throw error }
                 switch code {
@@ -78,6 +93,13 @@ public enum DeviceMapper {
                 default: throw error
                 }
             }
+        }
+    }
+
+    private static func removeOnce(name: String) throws(MapperError) {
+        try withUdevWait { cookie throws(MapperError) in
+            let task = try Task(DM_DEVICE_REMOVE, name: name, operation: "remove")
+            try task.run(&cookie)
         }
     }
 

@@ -27,7 +27,8 @@ extension Volume.Content {
             self = .nothingToCheck(type: "swap", why: "swap space")
         case "swsuspend", "suspend":
             self = .unclear(
-                type: first.type, why: "holds a hibernated system, whose memory knows the old filesystems: boot it first")
+                type: first.type,
+                why: "holds a hibernated system, whose memory knows the old filesystems: boot it first")
         case "crypto_LUKS", "BitLocker":
             self = .unclear(type: first.type, why: "is encrypted; open it in the guest and check it there")
         case "linux_raid_member", "ddf_raid_member", "isw_raid_member":

@@ -42,8 +42,10 @@ struct LogicalVolumes {
     private static func reasonNotToTouch(_ volume: LogicalVolume, in group: VolumeGroup) -> Volume.Content? {
         if group.isAmbiguous {
             return .unclear(
-                type: "", why: "volume group \(group.name) has several copies of a physical volume; it can't be told "
-                    + "which is meant")
+                type: "",
+                why:
+                    "volume group \(group.name) has several copies of a physical volume; it can't be told which is meant"
+            )
         }
         switch volume.kind {
         case .plain: break
@@ -54,8 +56,10 @@ struct LogicalVolumes {
                 type: "", why: "has snapshots, which writing beside LVM would break; remove or merge them first")
         case .thin, .other, .hidden:
             return .unsupported(
-                type: "", why: "a logical volume of type \(volume.layout.joined(separator: ",")) needs LVM's own "
-                    + "activation, which virt-fsck does not do; check it in the guest")
+                type: "",
+                why:
+                    "a logical volume of type \(volume.layout.joined(separator: ",")) needs LVM's own activation, which "
+                    + "virt-fsck does not do; check it in the guest")
         }
         switch volume.defect {
         case nil: return nil

@@ -1,7 +1,9 @@
 /// Exit status as in fsck(8): bits, OR-ed over the domains.
 public struct ExitStatus: OptionSet, Hashable, Sendable {
+    /// The bits.
     public let rawValue: Int32
 
+    /// A status with these bits.
     public init(rawValue: Int32) {
         self.rawValue = rawValue
     }

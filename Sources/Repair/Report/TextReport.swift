@@ -87,7 +87,8 @@ public struct TextReport: Hashable, Sendable {
         for disk in plan.disks {
             lines.append(
                 "  \(disk.target.escapedForTerminal)  \(disk.handling.words)  "
-                    + "\(disk.path.escapedForTerminal) (\(disk.format.escapedForTerminal), \(ByteCount.words(disk.size)))")
+                    + "\(disk.path.escapedForTerminal) (\(disk.format.escapedForTerminal), \(ByteCount.words(disk.size)))"
+            )
         }
         if let engine = plan.engine {
             lines.append("  engine: \(engine.rawValue) (\(plan.engineReason)), mapping: \(plan.mapping.rawValue)")
