@@ -28,17 +28,8 @@ public enum Probe {
         return ProbeResult(partitionTable: table, signatures: signatures)
     }
 
-    /// libblkid skips what lies under the area that a volume manager's probe declares wiped (the first 8 KiB of an LVM
-    /// member): so it is asked again without the types it found, until it finds nothing new.
     private static func allSignatures(of region: Region) throws(ProbeError) -> [Signature] {
-        var found: [Signature] = []
-        while found.count < 32 {
-            let prober = try Prober(region)
-            let more = try prober.signatures(excluding: Set(found.map(\.type)))
-            guard !more.isEmpty else { break }
-            found += more
-        }
-        return found.map { signature in
+        try Prober(region).signatures().map { signature in
             var signature = signature
             signature.filesystemSize = FilesystemSize.read(signature.type, of: region)
             return signature

@@ -26,8 +26,8 @@ struct Prober: ~Copyable {
         blkid_free_probe(probe)
     }
 
-    /// All superblocks except those of the given types.
-    borrowing func signatures(excluding types: Set<String>) throws(ProbeError) -> [Signature] {
+    /// All superblocks. (libblkid's safe probing would stop at the first RAID member, and refuse two filesystems.)
+    borrowing func signatures() throws(ProbeError) -> [Signature] {
         // A superblock with a wrong checksum is one that a checker can repair: it must be seen.
         let flags =
             BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_VERSION
@@ -36,11 +36,8 @@ struct Prober: ~Copyable {
         guard blkid_probe_enable_superblocks(probe, 1) == 0, blkid_probe_set_superblocks_flags(probe, flags) == 0 else {
             throw .failed(call: "blkid_probe_enable_superblocks")
         }
-        if !types.isEmpty {
-            try exclude(types)
-        }
         var found: [Signature] = []
-        while found.count < 32 {
+        while true {
             errno = 0
             switch blkid_do_probe(probe) {
             case 0: if let signature { found.append(signature) }
@@ -48,18 +45,6 @@ struct Prober: ~Copyable {
             default: throw .failed(call: "blkid_do_probe")
             }
         }
-        return found
-    }
-
-    private borrowing func exclude(_ types: Set<String>) throws(ProbeError) {
-        var names: [UnsafeMutablePointer<CChar>?] = types.map { strdup($0) }
-        defer { names.forEach { free($0) } }
-        names.append(nil)
-        let result = names.withUnsafeMutableBufferPointer { buffer -> Int32 in
-            guard let base = buffer.baseAddress else { return -1 }
-            return blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, base)
-        }
-        guard result == 0 else { throw .failed(call: "blkid_probe_filter_superblocks_type") }
     }
 
     private var signature: Signature? {
