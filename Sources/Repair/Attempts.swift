@@ -60,7 +60,8 @@ struct Attempts: Sendable {
         on overlays: Overlays, selected: Set<String>?, earlier: [VolumeResult]
     ) async throws -> Attempt {
         let clock = StageClock()
-        let context = EngineContext(daemon: daemon, runner: runner, folders: folders)
+        let context = EngineContext(
+            daemon: daemon, runner: runner, folders: folders, names: NameSource())
         let results: [VolumeResult]
         switch plan.engine {
         case .nbd:

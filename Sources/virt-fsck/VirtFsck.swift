@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostTools
 import Repair
 
 /// The program: its verbs, and the exit statuses of fsck(8).
@@ -22,6 +23,7 @@ struct VirtFsck: AsyncParsableCommand {
         defaultSubcommand: RepairCommand.self)
 
     static func main() async {
+        Files.raiseOpenFileLimit()
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {

@@ -108,6 +108,16 @@ public struct StorageDaemon: Sendable {
             ])
     }
 
+    /// Opens a vmdk description of extents in other files as node `node`; each extent is raw, none is probed.
+    public func openJoint(_ description: String, as node: String, access: DeviceAccess) async throws {
+        _ = try await session.execute(
+            "blockdev-add",
+            [
+                "node-name": .string(node), "driver": "vmdk", "read-only": .bool(access == .readOnly),
+                "file": ["driver": "file", "filename": .string(description)],
+            ])
+    }
+
     /// Closes a node that no other node and no export uses.
     public func close(_ node: String) async throws {
         _ = try await session.execute("blockdev-del", ["node-name": .string(node)])

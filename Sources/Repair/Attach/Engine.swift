@@ -24,5 +24,5 @@ struct EngineContext: Sendable {
     let daemon: StorageDaemon
     let runner: any CommandRunner
     let folders: RunFolders
-    let names = NameSource()
+    let names: NameSource
 }

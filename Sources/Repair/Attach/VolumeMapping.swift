@@ -59,28 +59,3 @@ struct DeviceMapping: VolumeMapping {
         }
     }
 }
-
-/// Where the kernel has no device-mapper: a node of the daemon with offset and size, and an export of its own. A loop
-/// device never has an offset: its ioctls could move it.
-struct NodeMapping<SomeEngine: Engine>: VolumeMapping {
-    /// The daemon's node of each disk, by target.
-    let nodes: [String: String]
-    let engine: SomeEngine
-    let context: EngineContext
-
-    func withDevice<Value: Sendable>(
-        for layout: Layout, access: DeviceAccess, _ body: (AttachedDevice) async throws -> Value
-    ) async throws -> Value {
-        guard let extent = layout.singleExtent, let parent = nodes[extent.disk] else {
-            throw DomainProblem("its extents lie apart; joining them needs device-mapper (modprobe dm-mod)")
-        }
-        let slice = context.names.next("slice")
-        let daemon = context.daemon
-        try await daemon.openSlice(slice, of: parent, offset: extent.offset, size: layout.length)
-        return try await scoped {
-            try await engine.withDevice(on: slice, access: access, body)
-        } close: {
-            try await daemon.close(slice)
-        }
-    }
-}

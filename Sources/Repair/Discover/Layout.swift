@@ -65,3 +65,27 @@ public struct Layout: Hashable, Sendable {
         return piece.stripes.first
     }
 }
+
+extension Layout {
+    /// The layout as places that lie one after the other, stripes resolved to their turns; nil where these are more than
+    /// `limit`.
+    ///
+    /// - Returns: places with their lengths in bytes, in the order of the volume.
+    func runs(limit: Int) -> [(extent: Extent, length: UInt64)]? {
+        var runs: [(extent: Extent, length: UInt64)] = []
+        for piece in pieces {
+            guard piece.stripes.count > 1 else {
+                guard let extent = piece.stripes.first, runs.count < limit else { return nil }
+                runs.append((extent, piece.length))
+                continue
+            }
+            guard piece.chunk > 0, piece.length / piece.chunk <= UInt64(limit - runs.count) else { return nil }
+            for turn in 0..<(piece.length / piece.chunk) {
+                let stripe = piece.stripes[Int(turn % UInt64(piece.stripes.count))]
+                let offset = stripe.offset + turn / UInt64(piece.stripes.count) * piece.chunk
+                runs.append((Extent(disk: stripe.disk, offset: offset), piece.chunk))
+            }
+        }
+        return runs
+    }
+}
