@@ -1,0 +1,59 @@
+import Foundation
+import HostTools
+import SystemPackage
+import Testing
+
+struct ExtSuperblockTests {
+    private let folder: ScratchFolder
+
+    init() throws {
+        folder = try ScratchFolder()
+    }
+
+    @Test(arguments: ["ext2", "ext3", "ext4"]) func `a fresh filesystem needs no replay`(type: String) async throws {
+        let path = try await make(type)
+        #expect(try needsReplay(path) == false)
+    }
+
+    @Test(arguments: ["ext3", "ext4"]) func `one whose journal has changes needs it`(type: String) async throws {
+        let path = try await make(type)
+        try await folder.runner.output(of: Command("debugfs", "-w", "-R", "feature needs_recovery", path))
+        #expect(try needsReplay(path) == true)
+        try await folder.runner.output(of: Command("debugfs", "-w", "-R", "feature -needs_recovery", path))
+        #expect(try needsReplay(path) == false)
+    }
+
+    @Test func `other incompatible features are not taken for it`() async throws {
+        let path = try await make("ext4")
+        try await folder.runner.output(
+            of: Command("debugfs", "-w", "-R", "feature filetype extents 64bit flex_bg", path))
+        #expect(try needsReplay(path) == false)
+    }
+
+    @Test func `what is no ext filesystem needs no replay`() async throws {
+        #expect(try needsReplay(folder.sparseFile("empty", size: 1 << 20)) == false)
+        #expect(try needsReplay(folder.sparseFile("tiny", size: 100)) == false)
+        // Everything set, but no magic.
+        let noise = folder.file("noise")
+        try Data(repeating: 0xFF, count: 8192).write(to: URL(filePath: noise))
+        #expect(try needsReplay(noise) == false)
+    }
+
+    @Test func `a device that can't be read is an error`() throws {
+        let directory = try FileDescriptor.open("/", .readOnly)
+        defer { try? directory.close() }
+        #expect(throws: Errno.isDirectory) { try ExtSuperblock.needsReplay(on: directory) }
+    }
+
+    private func make(_ type: String) async throws -> String {
+        let path = try folder.sparseFile(type, size: 16 << 20)
+        try await folder.runner.output(of: Command("mke2fs", "-q", "-F", "-t", type, path))
+        return path
+    }
+
+    private func needsReplay(_ path: String) throws -> Bool {
+        let file = try FileDescriptor.open(FilePath(path), .readOnly)
+        defer { try? file.close() }
+        return try ExtSuperblock.needsReplay(on: file)
+    }
+}

@@ -1,0 +1,92 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// A repaired domain is started again, and nothing more is said than is known.
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+struct StartTests {
+    @Test(arguments: TestHost.engines)
+    func `a repaired domain is started`(_ engine: String) async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple()
+            let run = try await shop.virtFsck("repair", "--engine", engine)
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.domain?.committed == true)
+            // The guest has nothing to boot: that it booted can't be said.
+            #expect(run.domain?.boot.outcome == "unknown")
+            #expect(run.domain?.boot.evidence.isEmpty == false)
+            try #expect(await shop.state() == "running")
+            let live = try await PrivateLibvirt.shared.virsh("domblklist", shop.name)
+            #expect(live.contains(made.image))
+        }
+    }
+
+    @Test func `a clean domain is started too`() async throws {
+        try await Workshop.with { shop in
+            try await shop.makeSimple(isDamaged: false)
+            let run = try await shop.virtFsck()
+            #expect(run.exitStatus == 0, "\(run)")
+            #expect(run.domain?.committed == false)
+            try #expect(await shop.state() == "running")
+        }
+    }
+
+    @Test(arguments: [["--no-start"], ["--start", "never"]])
+    func `a domain that shall stay off stays off`(_ arguments: [String]) async throws {
+        try await Workshop.with { shop in
+            try await shop.makeSimple()
+            let run = try await VirtFsck.run(["repair", "--json"] + arguments + [shop.name])
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.domain?.boot.outcome == "not-started")
+            try #expect(await shop.state() == "shut off")
+        }
+    }
+
+    @Test(arguments: [(["repair"], "shut off", "not-started"), (["repair", "--start", "always"], "running", "unknown")])
+    func `a domain that is not sound starts only when asked`(
+        _ arguments: [String], _ state: String, _ outcome: String
+    ) async throws {
+        try await Workshop.with { shop in
+            let file = "\(shop.disks)/disk.img"
+            try await Filesystem.makeBeyondRepair(at: file)
+            try await shop.define([Workshop.disk(file, format: "raw")])
+            let run = try await VirtFsck.run(arguments + ["--json", shop.name])
+            #expect(run.exitStatus == 4, "\(run)")
+            #expect(run.domain?.boot.outcome == outcome)
+            try #expect(await shop.state() == state)
+        }
+    }
+
+    @Test func `a domain whose process was killed is repaired and started`() async throws {
+        try await Workshop.with { shop in
+            try await shop.makeSimple()
+            try await PrivateLibvirt.shared.virsh("start", shop.name)
+            let pid = try #require(try await PrivateLibvirt.shared.processOfDomain(shop.name))
+            kill(pid, SIGKILL)
+            try #expect(await eventually { try await shop.state() == "shut off" })
+            let run = try await shop.virtFsck("repair")
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.domain?.stateReason == "crashed")
+            try #expect(await shop.state() == "running")
+        }
+    }
+
+    @Test func `a domain that does not start is said not to`() async throws {
+        try await Workshop.with { shop in
+            let image = "\(shop.disks)/disk.img"
+            try await Filesystem.ext4.make(at: image)
+            try await Filesystem.ext4.damage(image)
+            // Not looked at by virt-fsck, and missed by libvirt.
+            try await shop.define([
+                Workshop.disk(image, format: "raw"),
+                Workshop.disk("\(shop.folder)/missing.iso", format: "raw", target: "sda", device: "cdrom", bus: "sata"),
+            ])
+            let run = try await shop.virtFsck("repair")
+            #expect(run.exitStatus == 3, "\(run)")
+            #expect(run.domain?.committed == true)
+            #expect(run.domain?.boot.outcome == "failed")
+            #expect(run.domain?.boot.evidence.contains("missing.iso") == true)
+        }
+    }
+}

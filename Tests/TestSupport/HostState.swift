@@ -1,0 +1,80 @@
+import Foundation
+
+/// What a run could leave on the host. Other people's work on the same machine is not looked at: only what carries the name
+/// of a run of ours, or holds a file in the test's folder.
+public enum HostState {
+    /// What is left of the runs on some domains; empty is how it should be.
+    ///
+    /// - Parameters:
+    ///   - runs: the runs' names, which their folders, devices and overlays carry.
+    ///   - folder: where the test has its disks.
+    public static func leftovers(ofRuns runs: [String], in folder: String) async throws -> [String] {
+        var found: [String] = []
+        for run in runs {
+            for path in ["/run/virt-fsck/\(run)", "/dev/virt-fsck/\(run)"]
+            where FileManager.default.fileExists(atPath: path) {
+                found.append(path)
+            }
+            let mounts = (try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)) ?? ""
+            found += mounts.split(separator: "\n").filter { $0.contains(run) }.map { "mount: \($0)" }
+        }
+        for device in contents("/sys/block") {
+            let backing = read("/sys/block/\(device)/loop/backing_file")
+            let name = read("/sys/block/\(device)/dm/name")
+            let marks = runs + [folder + "/"]
+            if marks.contains(where: { backing.contains($0) || name.contains($0) }) {
+                found.append("\(device): \(backing)\(name)")
+            }
+            // A device without its process, or with a process of ours.
+            let pid = read("/sys/block/\(device)/pid")
+            if !pid.isEmpty, runs.contains(where: { read("/proc/\(pid)/cmdline").contains($0) }) {
+                found.append("\(device): connected by process \(pid)")
+            }
+        }
+        for pid in contents("/proc") where Int(pid) != nil {
+            if let why = reason(process: pid, runs: runs, folder: folder) { found.append("process \(pid): \(why)") }
+        }
+        if let files = FileManager.default.enumerator(atPath: folder) {
+            found += files.compactMap { $0 as? String }.filter { $0.contains(".virt-fsck-") }.map { "\(folder)/\($0)" }
+        }
+        return found
+    }
+
+    /// The names of the runs that were made on a domain, by the folders of their logs.
+    public static func runs(onDomain name: String) -> [String] {
+        logs(ofDomain: name).compactMap { $0.split(separator: "-").last.map(String.init) }
+    }
+
+    /// Removes a domain's logs.
+    public static func removeLogs(ofDomain name: String) {
+        for log in logs(ofDomain: name) { try? FileManager.default.removeItem(atPath: "/var/log/virt-fsck/\(log)") }
+    }
+
+    private static func logs(ofDomain name: String) -> [String] {
+        contents("/var/log/virt-fsck").filter { $0.hasPrefix("\(name)-") }
+    }
+
+    /// A process is ours when it names a run, or has open what is in the test's folder or a run's; qemu itself is libvirt's.
+    private static func reason(process pid: String, runs: [String], folder: String) -> String? {
+        let command = read("/proc/\(pid)/cmdline").replacing("\0", with: " ")
+        guard !command.hasPrefix("/usr/bin/qemu-system"), !command.contains("/libvirtd.pid") else { return nil }
+        if let run = runs.first(where: { command.contains($0) }) { return "\(command) (run \(run))" }
+        for descriptor in contents("/proc/\(pid)/fd") {
+            guard let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(descriptor)")
+            else { continue }
+            if link.hasPrefix(folder + "/") || runs.contains(where: { link.contains($0) }) {
+                return "\(command) has \(link) open"
+            }
+        }
+        return nil
+    }
+
+    private static func contents(_ folder: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    }
+
+    private static func read(_ path: String) -> String {
+        guard let data = FileManager.default.contents(atPath: path) else { return "" }
+        return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}

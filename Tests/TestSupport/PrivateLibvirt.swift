@@ -1,0 +1,109 @@
+import Foundation
+import Glibc
+
+/// A libvirtd of this test process alone, with all its privileges and none of the host's domains.
+///
+/// As root, `qemu:///session` is the system's daemon (libvirt: a privileged daemon serves both), whatever HOME and XDG_* say.
+/// So this one runs in a mount namespace of its own, in which libvirt's folders are those of the tests; its socket is
+/// reached by path.
+public actor PrivateLibvirt {
+    /// The one of this process. It ends with the process, and by itself a minute after its last client.
+    public static let shared = PrivateLibvirt()
+
+    /// What to say after `--connect`.
+    public nonisolated let uri: String
+
+    private nonisolated let folder: String
+    private var start: Task<Void, any Error>?
+
+    private init() {
+        folder = "\(TestHost.folder)/libvirt"
+        uri = "qemu+unix:///system?socket=\(folder)/socket/libvirt-sock"
+    }
+
+    /// Starts it where it is not running yet.
+    public func ready() async throws {
+        let start = self.start ?? Task { try await self.launch() }
+        self.start = start
+        try await start.value
+    }
+
+    /// Runs virsh.
+    @discardableResult
+    public nonisolated func virsh(_ arguments: String...) async throws -> String {
+        try await ready()
+        return try await Tool.output(of: "virsh", ["--quiet", "--connect", uri] + arguments)
+    }
+
+    /// Where libvirt has a domain's XML.
+    public nonisolated var definitions: String { "\(folder)/etc/qemu" }
+
+    /// The qemu process of a running domain.
+    public nonisolated func processOfDomain(_ name: String) async throws -> Int32? {
+        try String(contentsOfFile: "\(folder)/run/qemu/\(name).pid", encoding: .utf8).split(separator: "\n").first
+            .flatMap { Int32($0) }
+    }
+
+    private func launch() async throws {
+        for name in ["socket", "etc/qemu", "lib", "run", "log", "cache"] {
+            try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
+        }
+        let configuration = """
+            unix_sock_dir = "\(folder)/socket"
+            unix_sock_rw_perms = "0777"
+            auth_unix_rw = "none"
+            auth_unix_ro = "none"
+
+            """
+        try configuration.write(toFile: "\(folder)/etc/libvirtd.conf", atomically: true, encoding: .utf8)
+        // No virtlogd, and no device cgroups or AppArmor of the host: they would need the host's own daemon.
+        let driver = """
+            stdio_handler = "file"
+            namespaces = []
+            security_driver = "none"
+
+            """
+        try driver.write(toFile: "\(folder)/etc/qemu.conf", atomically: true, encoding: .utf8)
+        let script = """
+            set -e
+            cd "$1"
+            for name in etc lib run log cache; do
+              case $name in etc) to=/etc/libvirt ;; run) to=/run/libvirt ;; *) to=/var/$name/libvirt ;; esac
+              mkdir -p "$to"
+              mount --bind "$1/$name" "$to"
+            done
+            exec libvirtd --timeout 60 --pid-file "$1/libvirtd.pid"
+            """
+        atexit { PrivateLibvirt.end() }
+        try await Tool.output(
+            of: "sh",
+            [
+                "-c",
+                #"setsid unshare --mount --propagation private sh -c "$2" sh "$1" </dev/null >"$1/libvirtd.log" 2>&1 &"#,
+                "sh", folder, script,
+            ])
+        let isUp = try await eventually(within: .seconds(30)) {
+            try await Tool.run("virsh", ["--quiet", "--connect", uri, "uri"]).exitStatus == 0
+        }
+        guard isUp else {
+            let log = try? String(contentsOfFile: "\(folder)/libvirtd.log", encoding: .utf8)
+            throw ToolError(description: "libvirtd does not start: \(log ?? "")")
+        }
+    }
+
+    /// Ends the daemon and every domain that it left, and removes what the tests made.
+    private static func end() {
+        let folder = "\(TestHost.folder)/libvirt"
+        let domains = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/run/qemu")) ?? []
+        let files = domains.filter { $0.hasSuffix(".pid") && $0 != "driver.pid" }.map { "\(folder)/run/qemu/\($0)" }
+        for file in files + ["\(folder)/libvirtd.pid"] {
+            guard let text = try? String(contentsOfFile: file, encoding: .utf8),
+                let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1
+            else { continue }
+            kill(pid, SIGTERM)
+            // Not our child: it is gone when the signal finds nobody.
+            for _ in 0..<500 where kill(pid, 0) == 0 { usleep(10_000) }
+        }
+        try? FileManager.default.removeItem(atPath: TestHost.folder)
+    }
+}
