@@ -26,61 +26,61 @@ struct Attempts: Sendable {
         let protection = Protection(daemon: daemon, run: folders.run)
         progress("opening \(plan.attached.map(\.target).joined(separator: ", "))")
         try await protection.openDisks(plan.attached)
+        // One for all passes: names that were given to the daemon once mean what they meant then.
+        let context = EngineContext(daemon: daemon, runner: runner, folders: folders, names: NameSource())
+        if plan.engine == .nbd { try await NBDEngine(context: context).prepare() }
         var summary = Summary(results: [], isCommitted: false, seconds: [])
-        var selection: Set<String>?
+        var selection: Set<Volume>?
         while true {
             let selected = selection
             let results = summary.results
             let pass = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
-                try await attempt(on: overlays, selected: selected, earlier: results)
+                try await attempt(on: overlays, context, selected: selected, earlier: results)
             }
-            summary.results = pass.results
+            summary.results = pass.results.map { $0.afterMerge(of: pass.merged) }
             summary.seconds += pass.seconds
-            summary.isCommitted = pass.isCommitted
+            summary.isCommitted = !pass.merged.isEmpty
             guard case .redo(let volumes) = pass.decision, selection == nil else { break }
             selection = volumes
         }
-        if !summary.isCommitted { summary.results = summary.results.map(Self.notMerged) }
         return summary
     }
 
     private struct Attempt: Sendable {
         var results: [VolumeResult]
         var decision: Decision
-        var isCommitted = false
+        /// Targets of the disks whose overlays were merged.
+        var merged: Set<String> = []
         var seconds: [StageTime]
     }
 
     /// One pass over fresh overlays.
     ///
     /// - Parameters:
-    ///   - selected: the volumes that may be written to, by name; nil for all.
+    ///   - selected: the volumes that may be written to; nil for all.
     ///   - earlier: results of the pass before; those of volumes that are not selected stand.
     private func attempt(
-        on overlays: Overlays, selected: Set<String>?, earlier: [VolumeResult]
+        on overlays: Overlays, _ context: EngineContext, selected: Set<Volume>?, earlier: [VolumeResult]
     ) async throws -> Attempt {
         let clock = StageClock()
-        let context = EngineContext(
-            daemon: daemon, runner: runner, folders: folders, names: NameSource())
         let results: [VolumeResult]
         switch plan.engine {
         case .nbd:
-            let engine = NBDEngine(context: context)
-            try await engine.prepare()
-            results = try await examine(overlays, by: engine, context, selected, earlier, clock)
+            results = try await examine(overlays, by: NBDEngine(context: context), context, selected, earlier, clock)
         case .fuse:
             results = try await examine(overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
         case nil: throw DomainProblem(plan.engineReason)
         }
         clock.lap("detach")
         let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
-        var attempt = Attempt(results: results, decision: Decision(results, writable: writable), seconds: [])
+        var attempt = Attempt(
+            results: results, decision: Decision(results, writable: writable, written: selected), seconds: [])
         if options.mode == .repair, options.commit == .verified {
             if case .merge(let disks) = attempt.decision {
                 progress("merging the repair")
                 let merged = overlays.all.filter { disks.contains($0.disk.target) }
                 try await Commit(connection: connection, daemon: daemon, plan: plan).merge(merged, progress)
-                attempt.isCommitted = true
+                attempt.merged = disks
                 clock.lap("commit")
             }
         } else {
@@ -92,7 +92,7 @@ struct Attempts: Sendable {
 
     /// Attach: the whole disks where the kernel maps their parts, the parts themselves where the daemon does.
     private func examine(
-        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ selected: Set<String>?,
+        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ selected: Set<Volume>?,
         _ earlier: [VolumeResult], _ clock: StageClock
     ) async throws -> [VolumeResult] {
         progress("attaching (engine \(plan.engine?.rawValue ?? "none"))")
@@ -130,20 +130,25 @@ struct Attempts: Sendable {
 
     /// Discover, Check and Verify.
     private func examine<Mapping: VolumeMapping>(
-        overlays: Mapping, originals: Mapping, _ selected: Set<String>?, _ earlier: [VolumeResult],
+        overlays: Mapping, originals: Mapping, _ selected: Set<Volume>?, _ earlier: [VolumeResult],
         _ clock: StageClock
     ) async throws -> [VolumeResult] {
         clock.lap("attach")
         progress("looking for volumes")
         let volumes = try await Discovery(mapping: originals, lvm: LVM(runner: runner)).volumes(on: plan.attached)
         clock.lap("discover")
+        if let hibernated = volumes.first(where: \.isHibernated) {
+            throw DomainProblem(
+                "\(hibernated.name): holds a hibernated system, whose memory knows the old filesystems: a repair beneath it "
+                    + "would destroy them; boot the domain and shut it down, or give that system up: mkswap")
+        }
         let check = VolumeCheck(
             overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders)
         var results: [VolumeResult] = []
         for volume in volumes {
-            if let selected, !selected.contains(volume.name) {
-                results += earlier.filter { $0.volume.name == volume.name }.map(Self.notMerged)
+            if let selected, !selected.contains(volume) {
+                results += earlier.filter { $0.volume == volume }
                 continue
             }
             progress("checking \(volume.name) (\(volume.type.isEmpty ? "unknown" : volume.type))")
@@ -151,13 +156,5 @@ struct Attempts: Sendable {
         }
         clock.lap("check")
         return results
-    }
-
-    /// A repair that is proven, and not on the disk.
-    private static func notMerged(_ result: VolumeResult) -> VolumeResult {
-        guard result.outcome == .repaired else { return result }
-        var result = result
-        result.outcome = .repairable
-        return result
     }
 }

@@ -78,16 +78,25 @@ public struct Pipeline: Sendable {
     }
 
     private func repair(_ plan: Plan) async throws -> DomainOutcome {
-        if plan.destroysCrashed, options.mode == .repair { try await connection.destroy(plan.domain) }
-        var outcome = DomainOutcome(plan: plan, outcome: .failed)
-        let attempts = try await RunFolders.with(domain: plan.domain.name, logFolder: options.logFolder) { folders in
+        var plan = plan
+        if plan.destroysCrashed, options.mode == .repair {
+            try await connection.destroy(plan.domain)
+            // While QEMU held its images they could not be checked; and its last writes may have changed them.
+            plan = try await self.plan(plan.domain.uuid)
+            guard plan.refusals.isEmpty else {
+                return DomainOutcome(plan: plan, outcome: .refused, message: plan.refusals.joined(separator: "\n"))
+            }
+        }
+        let planned = plan
+        var outcome = DomainOutcome(plan: planned, outcome: .failed)
+        let attempts = try await RunFolders.with(domain: planned.domain.name, logFolder: options.logFolder) { folders in
             let log = try folders.openLog("run")
             defer { try? log.close() }
             return try await StorageDaemon.run(by: runner, log: log) { daemon in
                 try await Attempts(
-                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
+                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: planned,
                     daemon: daemon, folders: folders,
-                    progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
+                    progress: { progress(ProgressEvent(domain: planned.domain.name, text: $0)) }
                 ).run()
             }
         }

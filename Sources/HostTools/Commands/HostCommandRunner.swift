@@ -43,21 +43,23 @@ public struct HostCommandRunner: CommandRunner {
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in
+            // The log itself, no pipe: swift-subprocess stops reading a pipe when the program it started has ended, and a
+            // checker may outlive its wrapper. So the limit is on the file's growth.
+            let start = (try? FileStatus(of: log).size) ?? 0
+            let limiter = Task {
+                while try FileStatus(of: log).size < start + UInt64(command.outputLimit) + 1 {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                group.stop(.outputLimitExceeded)
+            }
+            defer { limiter.cancel() }
             let result = try await Subprocess.run(
-                configuration, input: .none, output: .sequence, error: .combinedWithOutput
+                configuration, input: .none, output: .fileDescriptor(log, closeAfterSpawningProcess: false),
+                error: .fileDescriptor(log, closeAfterSpawningProcess: false)
             ) { execution in
                 group.started(execution.processIdentifier.value)
-                // The end of the pipe is the end of everyone who can write to it: a checker whose wrapper died counts.
-                var written = 0
-                for try await buffer in execution.standardOutput {
-                    guard written <= command.outputLimit else { continue }
-                    written += buffer.count
-                    try buffer.withUnsafeBytes { _ = try log.writeAll($0) }
-                    if written > command.outputLimit {
-                        group.stop(.outputLimitExceeded)
-                    }
-                }
             }
+            await group.emptied()
             return CommandResult(status: CommandStatus(result.terminationStatus))
         }
     }
@@ -76,7 +78,18 @@ public struct HostCommandRunner: CommandRunner {
         _ command: Command, _ work: @Sendable @escaping (RunningGroup) async throws -> CommandResult
     ) async throws(CommandError) -> CommandResult {
         let group = RunningGroup()
-        let running = Task { try await work(group) }
+        let running = Task {
+            do {
+                let result = try await work(group)
+                await group.emptied()
+                return result
+            } catch {
+                // What swift-subprocess ended is the program, not its children.
+                group.stop(.signaled(SIGKILL))
+                await group.emptied()
+                throw error
+            }
+        }
         let clock = Task {
             try await Task.sleep(for: command.timeout)
             group.stop(.timedOut)

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import SystemPackage
 
 /// The process group of a program that runs: remembers why it was told to stop, and makes it.
 final class RunningGroup: Sendable {
@@ -30,7 +31,24 @@ final class RunningGroup: Sendable {
             state.stopReason = reason
             return true
         }
-        if isFirst { escalate() }
+        guard isFirst else { return }
+        // What prints without end fills the disk for as long as it is asked politely.
+        if reason == .outputLimitExceeded { send(SIGKILL) }
+        escalate()
+    }
+
+    /// Waits until no process of the group is left: a program's children may outlive it.
+    ///
+    /// A zombie that nobody has collected yet is no process any more.
+    func emptied() async {
+        var deadline: ContinuousClock.Instant?
+        while true {
+            let (group, isStopped) = state.withLock { ($0.group, $0.stopReason != nil) }
+            guard let group, kill(-group, 0) == 0 || errno == EPERM, Self.hasLivingMember(group) else { return }
+            if isStopped { deadline = deadline ?? .now + .seconds(10) }
+            if let deadline, deadline < .now { return }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
     }
 
     /// Nothing of the group is left; returns why it was told to stop, or nil.
@@ -39,6 +57,29 @@ final class RunningGroup: Sendable {
             state.hasEnded = true
             return state.stopReason
         }
+    }
+
+    /// By /proc: state and group are the first and the third field behind the name (proc(5)).
+    private static func hasLivingMember(_ group: pid_t) -> Bool {
+        guard let folder = opendir("/proc") else { return true }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard pid_t(name) != nil, let file = try? FileDescriptor.open("/proc/\(name)/stat", .readOnly) else {
+                continue
+            }
+            defer { try? file.close() }
+            var text = [UInt8](repeating: 0, count: 512)
+            guard let count = try? text.withUnsafeMutableBytes({ try file.read(into: $0) }),
+                let fields = String(decoding: text[..<count], as: UTF8.self).split(separator: ")").last?.split(
+                    separator: " "),
+                fields.count > 2
+            else { continue }
+            if pid_t(fields[2]) == group, fields[0] != "Z", fields[0] != "X" { return true }
+        }
+        return false
     }
 
     private func escalate() {

@@ -26,6 +26,8 @@ public struct StorageDaemon: Sendable {
             error: .fileDescriptor(log, closeAfterSpawningProcess: false)
         ) { execution in
             let writer = execution.standardInputWriter
+            let group = RunningGroup()
+            group.started(execution.processIdentifier.value)
             let session = QMPSession { _ = try await writer.write($0) }
             let listening = Task {
                 var reason = QMPError.connectionLost(reason: "it ended unexpectedly")
@@ -44,10 +46,15 @@ public struct StorageDaemon: Sendable {
             } catch {
                 outcome = .failure(error)
             }
-            // Quitting answers, or the process is gone already; what is left then is ended by its signals.
-            _ = try? await session.execute("quit", timeout: .seconds(60))
+            // Quitting answers, or the process is gone already; one that hangs is ended by its signals.
+            do {
+                _ = try await session.execute("quit", timeout: .seconds(60))
+            } catch QMPError.timedOut {
+                group.stop(.timedOut)
+            } catch {}
             try? await writer.finish()
             await listening.value
+            _ = group.ended()
             return outcome
         }
         return try result.closureResult.get()

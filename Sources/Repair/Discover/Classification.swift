@@ -78,11 +78,11 @@ enum PartitionPlacement {
                 problems[partition.number] = "does not begin and end at a sector"
             }
         }
-        let sound = real.filter { problems[$0.number] == nil }.sorted { $0.start < $1.start }
-        for (index, one) in sound.enumerated() {
-            for other in sound[(index + 1)...] {
-                guard other.start < one.start + one.size else { break }
-                problems[one.number] = "overlaps partition \(other.number)"
+        let sorted = real.filter { $0.size > 0 }.sorted { $0.start < $1.start }
+        for (index, one) in sorted.enumerated() {
+            for other in sorted[(index + 1)...] {
+                guard other.start - one.start < one.size else { break }
+                problems[one.number] = problems[one.number] ?? "overlaps partition \(other.number)"
                 problems[other.number] = problems[other.number] ?? "overlaps partition \(one.number)"
             }
         }

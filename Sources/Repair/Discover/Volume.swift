@@ -31,6 +31,9 @@ public struct Volume: Hashable, Sendable {
     /// What should be said about it besides the verdict.
     public var remark: String?
 
+    /// Whether it is the swap space that a hibernated system wakes up from.
+    var isHibernated: Bool { type == "swsuspend" || type == "suspend" }
+
     /// libblkid's name of what is in it; "" where nothing was recognised.
     public var type: String {
         switch content {

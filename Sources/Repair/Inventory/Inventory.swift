@@ -114,10 +114,18 @@ struct InventoryReader {
         for other in try await connection.listDomains() where other != id {
             // A domain that vanishes between the list and this line uses nothing.
             guard let xml = try? await connection.xml(of: other) else { continue }
-            for path in try ImagePaths(xml: xml).paths {
-                guard let identity = try? FileStatus(of: path).identity else { continue }
-                users[identity, default: []].append(other.name)
+            var identities = Set(try ImagePaths(xml: xml).paths.compactMap { try? FileStatus(of: $0).identity })
+            // An inactive domain's XML doesn't name what is below its disks, and never what a pool's volume is.
+            for disk in try DomainDescription(xml: xml).disks where disk.device == .disk || disk.device == .lun {
+                var path = disk.path
+                if case .volume(let pool, let name) = disk.source {
+                    path = try? await connection.volumePath(pool: pool, volume: name)
+                }
+                guard let path else { continue }
+                let layers = disk.format == "raw" ? [] : (try? await chain(path: path, format: disk.format)) ?? []
+                identities.formUnion(([path] + layers.map(\.path)).compactMap { try? FileStatus(of: $0).identity })
             }
+            for identity in identities { users[identity, default: []].append(other.name) }
         }
         return users
     }

@@ -6,9 +6,22 @@ public enum RemoteConnection {
     public static func problem(uri: String) -> String? {
         guard let schemeEnd = uri.firstRange(of: "://") else { return nil }
         let authority = uri[schemeEnd.upperBound...].prefix { $0 != "/" && $0 != "?" }
-        let host = authority.split(separator: "@").last.map(String.init) ?? ""
-        let name = host.split(separator: ":").first.map(String.init) ?? ""
-        guard !name.isEmpty, name != "localhost" else { return nil }
-        return "\(uri): is another machine, its disks are not here; run virt-fsck there: ssh \(authority) virt-fsck …"
+        let user = authority.lastIndex(of: "@").map { authority[...$0] } ?? ""
+        let place = authority.dropFirst(user.count)
+        let host: Substring
+        let port: Substring
+        if place.first == "[", let end = place.firstIndex(of: "]") {
+            host = place[..<end].dropFirst()
+            port = place[end...].dropFirst().drop { $0 == ":" }
+        } else {
+            host = place.prefix { $0 != ":" }
+            port = place.dropFirst(host.count).drop { $0 == ":" }
+        }
+        guard !host.isEmpty, !["localhost", "127.0.0.1", "::1"].contains(host) else { return nil }
+        // The port is that of the transport: only with ssh it is ssh's.
+        let isSSH = uri[..<schemeEnd.lowerBound].contains("ssh")
+        let option = isSSH && !port.isEmpty ? "-p \(port) " : ""
+        return
+            "\(uri): is another machine, its disks are not here; run virt-fsck there: ssh \(option)\(user)\(host) virt-fsck …"
     }
 }

@@ -91,7 +91,9 @@ extension Plan {
         refusals += host.missingPrograms
         if engine == nil { refusals.append(engineReason) }
         refusals += Self.refusals(forStateOf: inventory)
-        refusals += inventory.disks.flatMap { Self.refusals(for: $0, options: options) }
+        refusals += inventory.disks.flatMap { Self.refusals(for: $0) }
+        refusals += Self.refusalsForSharedImages(disks.filter(\.handling.isAttached))
+        if let refusal = Self.scratchRefusal(options) { refusals.append(refusal) }
         if refusals.isEmpty, attached.isEmpty {
             refusals.append("\(domain.name): has no disk that could be checked here")
         }
@@ -144,7 +146,7 @@ extension Plan {
         return refusals
     }
 
-    private static func refusals(for inventory: DiskInventory, options: Options) -> [String] {
+    private static func refusals(for inventory: DiskInventory) -> [String] {
         let disk = inventory.disk
         let target = disk.target
         switch disk.device {
@@ -180,7 +182,6 @@ extension Plan {
         }
         if let problem = inventory.problem { refusals.append("\(target): \(problem)") }
         refusals += imageRefusals(for: inventory)
-        if let refusal = overlayRefusal(for: inventory, options: options) { refusals.append(refusal) }
         return refusals
     }
 
@@ -213,7 +214,25 @@ extension Plan {
         return refusals
     }
 
-    private static func overlayRefusal(for inventory: DiskInventory, options: Options) -> String? {
+    /// Two disks of the domain over one image, or one over what is below the other: what is merged for one changes the other.
+    private static func refusalsForSharedImages(_ disks: [DiskPlan]) -> [String] {
+        var refusals: [String] = []
+        for (index, disk) in disks.enumerated() {
+            for other in disks[..<index] {
+                let below = Set(disk.chain.map(\.path)).union([disk.path])
+                let otherBelow = Set(other.chain.map(\.path)).union([other.path])
+                guard
+                    let image = below.contains(other.path)
+                        ? other.path : otherBelow.contains(disk.path) ? disk.path : nil
+                else { continue }
+                refusals.append(
+                    "\(disk.target): uses \(image), as \(other.target) does; a repair of one would break the other")
+            }
+        }
+        return refusals
+    }
+
+    private static func scratchRefusal(_ options: Options) -> String? {
         guard let folder = options.scratchFolder else { return nil }
         let volatile = ["/tmp", "/run", "/dev", "/var/run", "/var/tmp"]
         guard volatile.contains(where: { folder == $0 || folder.hasPrefix($0 + "/") }) else { return nil }

@@ -1,16 +1,16 @@
-/// How our overlays are called: `DISK.virt-fsck-RUN.qcow2`. The suffix matters: AppArmor's helper of libvirt knows only
+/// How our overlays are called: `DISK.virt-fsck-RUN-TARGET.qcow2`. The suffix matters: AppArmor's helper of libvirt knows only
 /// some.
 enum OverlayName {
     private static let mark = ".virt-fsck-"
 
     /// The overlay's file name for a disk's file.
-    static func make(disk path: String, run: String) -> String {
+    static func make(disk path: String, target: String, run: String) -> String {
         let file = path.split(separator: "/").last ?? "disk"
-        return "\(file)\(mark)\(run).qcow2"
+        return "\(file)\(mark)\(run)-\(FileName.safe(target)).qcow2"
     }
 
     /// Whether a path looks like an overlay of ours.
     static func isOurs(_ path: String) -> Bool {
-        path.contains(mark) && path.hasSuffix(".qcow2")
+        path.hasSuffix(".qcow2") && path.split(separator: "/").last?.contains(mark) ?? false
     }
 }

@@ -49,7 +49,7 @@ struct Protection: Sendable {
     private func withOverlay<Value: Sendable>(
         over disk: DiskPlan, _ body: (Overlays.Overlay) async throws -> Value
     ) async throws -> Value {
-        let path = "\(disk.overlayFolder)/\(OverlayName.make(disk: disk.path, run: run))"
+        let path = "\(disk.overlayFolder)/\(OverlayName.make(disk: disk.path, target: disk.target, run: run))"
         let overlay = Overlays.Overlay(
             disk: disk, path: path, base: Self.baseNode(disk), node: "overlay-\(FileName.safe(disk.target))")
         guard let image = disk.chain.first else { throw DomainProblem("\(disk.target): has no image") }

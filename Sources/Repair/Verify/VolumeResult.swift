@@ -35,4 +35,13 @@ public struct VolumeResult: Hashable, Sendable {
     var isSound: Bool { outcome == .clean || outcome == .repaired || outcome == .skipped }
     /// Whether the overlay holds a proven repair of it.
     var isProvenRepair: Bool { outcome == .repaired }
+
+    /// What it is called when the overlays of these disks (by target) were merged, and no others: a repair that is proven,
+    /// and not on the disk, is one that could be made.
+    func afterMerge(of disks: Set<String>) -> VolumeResult {
+        guard outcome == .repaired, !(volume.layout?.disks.isSubset(of: disks) ?? false) else { return self }
+        var result = self
+        result.outcome = .repairable
+        return result
+    }
 }
