@@ -46,6 +46,7 @@ public struct Sandbox: Hashable, Sendable {
         case .bubblewrap:
             confined.program = "bwrap"
             confined.arguments = Self.walls + ["--dev-bind", node, device, "--", "setpriv"] + unprivileged
+            confined.input = SystemCallFilter.program
         }
         return confined
     }
@@ -59,7 +60,7 @@ public struct Sandbox: Hashable, Sendable {
         }
         walls += ["--perms", "0755", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null"]
         walls += ["--perms", "0755", "--dir", "/proc", "--dev-bind", "/dev/null", "/proc/mounts"]
-        walls += ["--chdir", "/", "--cap-drop", "ALL"]
+        walls += ["--seccomp", "0", "--chdir", "/", "--cap-drop", "ALL"]
         for capability in ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] { walls += ["--cap-add", capability] }
         return walls
     }()

@@ -10,6 +10,8 @@ public struct Command: Hashable, Sendable, CustomStringConvertible {
     public var timeout: Duration
     /// How many bytes each of its output streams may have before it is stopped.
     public var outputLimit: Int
+    /// What it reads from standard input, a few hundred bytes at most: it is written before anything is read.
+    public var input: [UInt8] = []
 
     /// Describes a run of `program`.
     ///

@@ -27,7 +27,7 @@ public struct HostCommandRunner: CommandRunner {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in
             let result = try await Subprocess.run(
-                configuration, input: .none, output: .bytes(limit: command.outputLimit),
+                configuration, input: .array(command.input), output: .bytes(limit: command.outputLimit),
                 error: .bytes(limit: command.outputLimit)
             ) { execution in
                 group.started(execution.processIdentifier.value)
@@ -54,7 +54,7 @@ public struct HostCommandRunner: CommandRunner {
             }
             defer { limiter.cancel() }
             let result = try await Subprocess.run(
-                configuration, input: .none, output: .fileDescriptor(log, closeAfterSpawningProcess: false),
+                configuration, input: .array(command.input), output: .fileDescriptor(log, closeAfterSpawningProcess: false),
                 error: .fileDescriptor(log, closeAfterSpawningProcess: false)
             ) { execution in
                 group.started(execution.processIdentifier.value)
