@@ -3,9 +3,11 @@
 // What Swift's Glibc module doesn't import: Linux's own headers, macros and functions behind _GNU_SOURCE.
 
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/nbd.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -20,3 +22,13 @@ int syncfs(int fd);
 
 /// BLKFLSBUF of linux/fs.h, a macro that Swift can't import.
 static inline unsigned long shim_BLKFLSBUF(void) { return BLKFLSBUF; }
+
+/// BLKPG_DEL_PARTITION of linux/blkpg.h: makes the kernel forget a partition of the device. ioctl(2)'s result.
+static inline int shim_delete_partition(int fd, int number) {
+    struct blkpg_partition partition = {.pno = number};
+    struct blkpg_ioctl_arg argument = {.op = BLKPG_DEL_PARTITION, .datalen = sizeof partition, .data = &partition};
+    return ioctl(fd, BLKPG, &argument);
+}
+
+/// NBD_CLEAR_QUE of linux/nbd.h, a macro that Swift can't import.
+static inline unsigned long shim_NBD_CLEAR_QUE(void) { return NBD_CLEAR_QUE; }

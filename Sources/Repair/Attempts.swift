@@ -28,7 +28,6 @@ struct Attempts: Sendable {
         try await protection.openDisks(plan.attached)
         // One for all passes: names that were given to the daemon once mean what they meant then.
         let context = EngineContext(daemon: daemon, runner: runner, folders: folders, names: NameSource())
-        if plan.engine == .nbd { try await NBDEngine(context: context).prepare() }
         var summary = Summary(results: [], isCommitted: false, seconds: [])
         var selection: Set<Volume>?
         while true {
@@ -66,7 +65,10 @@ struct Attempts: Sendable {
         let results: [VolumeResult]
         switch plan.engine {
         case .nbd:
-            results = try await examine(overlays, by: NBDEngine(context: context), context, selected, earlier, clock)
+            let engine = NBDEngine(context: context)
+            results = try await engine.listening {
+                try await examine(overlays, by: engine, context, selected, earlier, clock)
+            }
         case .fuse:
             results = try await examine(overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
         case nil: throw DomainProblem(plan.engineReason)

@@ -37,9 +37,14 @@ public final class NBDDevice: Sendable {
                 close(descriptor)
                 continue
             }
-            return NBDDevice(
-                path: path, number: try DeviceNumber(ofNode: path), descriptor: FileDescriptor(rawValue: descriptor),
-                folder: folder)
+            do throws(DeviceError) {
+                let number = try DeviceNumber(ofNode: path)
+                return NBDDevice(
+                    path: path, number: number, descriptor: FileDescriptor(rawValue: descriptor), folder: folder)
+            } catch {
+                close(descriptor)
+                throw error
+            }
         }
         throw DeviceError(
             path: "/dev/nbd*", operation: "claim", code: .resourceBusy,
@@ -51,6 +56,22 @@ public final class NBDDevice: Sendable {
 
     /// Whether size and process are gone. The size stays stale while somebody holds the device open.
     public var isGone: Bool { Self.isFree(folder) }
+
+    /// Makes the kernel forget the partitions that it found when the device was connected. We map what we need ourselves; the
+    /// host's LVM, which heeds no lock, would see volume groups in them.
+    ///
+    /// - Parameter timeout: for how long to try again while somebody has a partition open; it is left to the kernel then.
+    public func forgetPartitions(timeout: Duration = .seconds(5)) throws(DeviceError) {
+        // The kernel wants its scan under the mutex that each nbd ioctl takes. This one does nothing else than wait for it.
+        guard ioctl(descriptor.rawValue, shim_NBD_CLEAR_QUE(), 0) == 0 else { throw .current(path, "NBD_CLEAR_QUE") }
+        // It scans at the next open: this one, so that there is none afterwards.
+        _ = try OwnedDescriptor(opening: path, O_RDONLY)
+        let name = path.split(separator: "/").last ?? ""
+        var backoff = Backoff(timeout)
+        for number in Int32(1)..<256 where access("\(folder)/\(name)p\(number)", F_OK) == 0 {
+            while shim_delete_partition(descriptor.rawValue, number) != 0, errno == EBUSY, backoff.pause() {}
+        }
+    }
 
     /// Waits until everything written is at the server, and on its disk.
     ///
@@ -69,7 +90,7 @@ public final class NBDDevice: Sendable {
     }
 
     private static func size(_ folder: String) -> UInt64 {
-        guard let file = try? FileDescriptor.open("\(folder)/size", .readOnly) else { return 0 }
+        guard let file = try? FileDescriptor.open("\(folder)/size", .readOnly, options: [.closeOnExec]) else { return 0 }
         defer { try? file.close() }
         var text = [UInt8](repeating: 0, count: 32)
         let count = (try? text.withUnsafeMutableBytes { try file.read(into: $0) }) ?? 0

@@ -147,6 +147,11 @@ public struct StorageDaemon: Sendable {
             ["addr": ["type": "unix", "data": ["path": .string(socket)]], "max-connections": 0])
     }
 
+    /// Stops listening and removes the socket, which quitting alone would leave behind.
+    public func stopListeningForNBD() async throws {
+        _ = try await session.execute("nbd-server-stop")
+    }
+
     /// Shows a node as the NBD export `id`.
     public func exportNBD(_ node: String, id: String, access: DeviceAccess) async throws {
         _ = try await session.execute(

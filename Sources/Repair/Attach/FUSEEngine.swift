@@ -43,13 +43,16 @@ struct FUSEEngine: Engine {
         let id = context.names.next("fuse")
         let path = "\(context.folders.runtime)/\(id)"
         try Files.create(path)
-        try await context.daemon.exportFUSE(node, id: id, mountpoint: path, access: access)
         let daemon = context.daemon
         return try await scoped {
-            if access == .readWrite { try serialize(path) }
-            return try await body(path)
+            try await daemon.exportFUSE(node, id: id, mountpoint: path, access: access)
+            return try await scoped {
+                if access == .readWrite { try serialize(path) }
+                return try await body(path)
+            } close: {
+                try await daemon.removeExport(id)
+            }
         } close: {
-            try await daemon.removeExport(id)
             try Files.remove(path)
         }
     }

@@ -18,10 +18,14 @@ struct NBDEngine: Engine {
         return nil
     }
 
-    /// Loads the module and opens the daemon's socket.
-    func prepare() async throws {
+    /// Loads the module and has the daemon listen on its socket for the time of `body`.
+    func listening<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         try await KernelModule.load("nbd", sign: "/sys/module/nbd", context.runner)
-        try await context.daemon.listenForNBD(socket: socket)
+        let daemon = context.daemon
+        try await daemon.listenForNBD(socket: socket)
+        return try await scoped(body) {
+            try await daemon.stopListeningForNBD()
+        }
     }
 
     func withDevice<Value: Sendable>(
@@ -36,6 +40,7 @@ struct NBDEngine: Engine {
                 let client = try await connect(device, to: export, access: access)
                 return try await scoped {
                     try await client.waitUntil("\(device.path): not connected by qemu-nbd") { device.isConnected }
+                    try device.forgetPartitions()
                     return try await body(
                         AttachedDevice(path: device.path, number: device.number, sync: { try device.sync() }))
                 } close: {

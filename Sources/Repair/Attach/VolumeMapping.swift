@@ -26,17 +26,20 @@ struct DeviceMapping: VolumeMapping {
         return try await scoped {
             // Opened before anybody writes: a lost write shows at its fsync.
             let node = try DeviceNode.create(at: "/dev/virt-fsck/\(run)/\(name)", for: mapped.number)
-            let descriptor = try FileDescriptor.open(
-                FilePath(node.path), access == .readWrite ? .readWrite : .readOnly, options: [.closeOnExec])
-            let below = layout.disks.compactMap { disks[$0] }
             return try await scoped {
-                try await body(
-                    AttachedDevice(path: node.path, number: mapped.number) {
-                        try Files.sync(descriptor)
-                        for device in below { try device.sync() }
-                    })
+                let descriptor = try FileDescriptor.open(
+                    FilePath(node.path), access == .readWrite ? .readWrite : .readOnly, options: [.closeOnExec])
+                let below = layout.disks.compactMap { disks[$0] }
+                return try await scoped {
+                    try await body(
+                        AttachedDevice(path: node.path, number: mapped.number) {
+                            try Files.sync(descriptor)
+                            for device in below { try device.sync() }
+                        })
+                } close: {
+                    try descriptor.close()
+                }
             } close: {
-                try descriptor.close()
                 try node.remove()
             }
         } close: {

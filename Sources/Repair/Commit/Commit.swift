@@ -21,6 +21,7 @@ struct Commit: Sendable {
                 target: overlay.disk.target, disk: overlay.disk.path, overlay: overlay.path, chain: overlay.disk.chain)
         }
         try await checkStillOurs()
+        for overlay in overlays { try checkUnchanged(overlay.disk) }
         try await pointAtOverlays(overlays, substitutions)
         do {
             for overlay in overlays {
@@ -52,6 +53,17 @@ struct Commit: Sendable {
         }
     }
 
+    /// A domain that was started and stopped meanwhile leaves a disk that is newer than its overlay.
+    private func checkUnchanged(_ disk: DiskPlan) throws {
+        let now = try FileStatus(of: disk.path)
+        guard let planned = disk.status, now.identity == planned.identity, now.size == planned.size,
+            now.modified == planned.modified
+        else {
+            throw DomainProblem(
+                "\(disk.target): somebody wrote to \(disk.path) during the repair; the repair is thrown away")
+        }
+    }
+
     private func pointAtOverlays(
         _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution]
     ) async throws {
@@ -66,6 +78,8 @@ struct Commit: Sendable {
             }
         }
         let edited = try DomainXMLEdit.pointAtOverlays(current, substitutions)
+        // There must be a way back before there is a way forward.
+        _ = try DomainXMLEdit.pointBack(edited, to: plan.xml, substitutions)
         // From here on nobody can say for sure that the XML doesn't name the overlays.
         for overlay in overlays { overlay.fate.keep() }
         do {
@@ -77,7 +91,9 @@ struct Commit: Sendable {
                 }
             }
         } catch {
-            if try await DomainDescription(xml: connection.xml(of: plan.domain, [.inactive, .secure])).disks == disks {
+            if let now = try? await connection.xml(of: plan.domain, [.inactive, .secure]),
+                try DomainDescription(xml: now).disks == disks
+            {
                 for overlay in overlays { overlay.fate.discard() }
             }
             throw error

@@ -103,9 +103,9 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 volume.take(result.signatures)
                 return volume
             }
-        } catch let problem as DomainProblem {
+        } catch {
             var volume = volume
-            volume.content = .unclear(type: "", why: problem.description)
+            volume.content = .unclear(type: "", why: "can't be read: \(error)")
             return volume
         }
     }

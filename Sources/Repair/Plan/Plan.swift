@@ -63,6 +63,8 @@ public struct DiskPlan: Hashable, Sendable {
     public var sectorSize: Int
     /// Folder of its overlay.
     public var overlayFolder: String
+    /// The image's file when it was planned; nil where it has none.
+    public var status: FileStatus?
 
     /// Size that the guest sees, in bytes.
     public var size: UInt64 { chain.first?.virtualSize ?? 0 }
@@ -91,7 +93,10 @@ extension Plan {
         refusals += host.missingPrograms
         if engine == nil { refusals.append(engineReason) }
         refusals += Self.refusals(forStateOf: inventory)
-        refusals += inventory.disks.flatMap { Self.refusals(for: $0) }
+        // Without the programs nothing is known of the disks.
+        if host.missingPrograms.isEmpty {
+            refusals += inventory.disks.flatMap { Self.refusals(for: $0) }
+        }
         refusals += Self.refusalsForSharedImages(disks.filter(\.handling.isAttached))
         if let refusal = Self.scratchRefusal(options) { refusals.append(refusal) }
         if refusals.isEmpty, attached.isEmpty {
@@ -249,6 +254,7 @@ extension DiskPlan {
         chain = inventory.chain
         check = inventory.check
         sectorSize = disk.sectorSize
+        status = inventory.status
         handling =
             switch (disk.device, disk.source) {
             case (.cdrom, _): .skip("cdrom")
