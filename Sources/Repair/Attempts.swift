@@ -1,5 +1,6 @@
 import HostTools
 import Libvirt
+import Synchronization
 
 /// Protect, Attach, Discover, Check, Verify and Commit of one domain.
 ///
@@ -13,6 +14,16 @@ struct Attempts: Sendable {
         var seconds: [StageTime]
     }
 
+    /// Remembers a merge: it is done, even where taking down what is around it fails.
+    final class Merged: Sendable {
+        private let state = Mutex<Summary?>(nil)
+
+        /// The summary of a merge that was done.
+        var summary: Summary? { state.withLock { $0 } }
+
+        fileprivate func note(_ summary: Summary) { state.withLock { $0 = summary } }
+    }
+
     let connection: Connection
     let runner: any CommandRunner
     let options: Options
@@ -20,6 +31,7 @@ struct Attempts: Sendable {
     let plan: Plan
     let daemon: StorageDaemon
     let folders: RunFolders
+    let merged: Merged
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> Summary {
@@ -81,9 +93,15 @@ struct Attempts: Sendable {
             if case .merge(let disks) = attempt.decision {
                 progress("merging the repair")
                 let merged = overlays.all.filter { disks.contains($0.disk.target) }
-                try await Commit(connection: connection, daemon: daemon, plan: plan).merge(merged, progress)
+                let commit = Commit(connection: connection, daemon: daemon, plan: plan)
+                try Task.checkCancellation()
+                // From here on the only way is forward: a task that is not cancelled with this one.
+                try await Task { try await commit.merge(merged, progress) }.value
                 attempt.merged = disks
                 clock.lap("commit")
+                self.merged.note(
+                    Summary(
+                        results: results.map { $0.afterMerge(of: disks) }, isCommitted: true, seconds: clock.laps))
             }
         } else {
             attempt.decision = .discard
@@ -149,6 +167,7 @@ struct Attempts: Sendable {
             allowances: options.allowances, folders: folders)
         var results: [VolumeResult] = []
         for volume in volumes {
+            try Task.checkCancellation()
             if let selected, !selected.contains(volume) {
                 results += earlier.filter { $0.volume == volume }
                 continue

@@ -67,6 +67,11 @@ public struct Pipeline: Sendable {
                 var outcome = try await work(plan)
                 outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
                 return outcome
+            } catch where error is CancellationError || Task.isCancelled {
+                var outcome = DomainOutcome(
+                    plan: plan, outcome: .failed, message: "cancelled; its disks are as they were")
+                outcome.isCancelled = true
+                return outcome
             } catch {
                 return DomainOutcome(plan: plan, outcome: .failed, message: String(describing: error))
             }
@@ -89,21 +94,30 @@ public struct Pipeline: Sendable {
         }
         let planned = plan
         var outcome = DomainOutcome(plan: planned, outcome: .failed)
-        let attempts = try await RunFolders.with(domain: planned.domain.name, logFolder: options.logFolder) { folders in
+        let merged = Attempts.Merged()
+        do {
+            outcome.take(try await attempts(planned, merged))
+        } catch {
+            // What is merged is merged, whatever fails afterwards.
+            guard let summary = merged.summary else { throw error }
+            outcome.take(summary)
+            outcome.message = String(describing: error)
+        }
+        return outcome
+    }
+
+    private func attempts(_ plan: Plan, _ merged: Attempts.Merged) async throws -> Attempts.Summary {
+        try await RunFolders.with(domain: plan.domain.name, logFolder: options.logFolder) { folders in
             let log = try folders.openLog("run")
             defer { try? log.close() }
             return try await StorageDaemon.run(by: runner, log: log) { daemon in
                 try await Attempts(
-                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: planned,
-                    daemon: daemon, folders: folders,
-                    progress: { progress(ProgressEvent(domain: planned.domain.name, text: $0)) }
+                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
+                    daemon: daemon, folders: folders, merged: merged,
+                    progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
                 ).run()
             }
         }
-        outcome.take(attempts.results)
-        outcome.isCommitted = attempts.isCommitted
-        outcome.seconds = attempts.seconds
-        return outcome
     }
 
     private func reasonNotToStart(_ outcome: DomainOutcome) -> String? {

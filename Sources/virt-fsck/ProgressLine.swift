@@ -19,6 +19,4 @@ final class ProgressLine: Sendable {
         }
         if isNew { Terminal.error("\(line)\n") }
     }
-
-    func end() {}
 }

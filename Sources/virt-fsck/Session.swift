@@ -17,6 +17,7 @@ struct Session {
             let name = try await connection.uri()
             let host = try await connection.hostname()
             var outcomes: [DomainOutcome] = []
+            var status: ExitStatus = []
             if let problem = RemoteConnection.problem(uri: name) {
                 outcomes = common.domains.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
             } else {
@@ -24,18 +25,21 @@ struct Session {
                 let pipeline = Pipeline(
                     connection: connection, runner: HostCommandRunner(), options: options,
                     progress: { progress.show($0) })
-                for domain in common.domains {
-                    outcomes.append(
-                        common.dryRun
-                            ? await pipeline.outcome(ofPlanning: domain)
-                            : await pipeline.outcome(ofRepairing: domain))
+                (outcomes, status) = await cancelledBySignals {
+                    var outcomes: [DomainOutcome] = []
+                    for domain in common.domains where !Task.isCancelled {
+                        outcomes.append(
+                            common.dryRun
+                                ? await pipeline.outcome(ofPlanning: domain)
+                                : await pipeline.outcome(ofRepairing: domain))
+                    }
+                    return (outcomes, Task.isCancelled ? ExitStatus.cancelled : [])
                 }
-                progress.end()
             }
             try finish(
                 Report(
                     version: VirtFsck.version, host: host, connection: name, startedAt: startedAt, finishedAt: Date(),
-                    domains: outcomes))
+                    domains: outcomes, additionalStatus: status))
         } catch let error as LibvirtError {
             let shown = uri ?? "the default connection (qemu:///system)"
             let problem = "libvirt: \(shown): \(error.message); is libvirtd running? (systemctl status libvirtd)"

@@ -19,45 +19,70 @@ public struct StorageDaemon: Sendable {
         by runner: any CommandRunner, log: FileDescriptor, _ body: (StorageDaemon) async throws -> Value
     ) async throws -> Value {
         let path = FilePath(try runner.requiredPath(of: "qemu-storage-daemon"))
-        let result = try await Subprocess.run(
-            .path(path), arguments: ["--chardev", "stdio,id=qmp", "--monitor", "qmp"],
-            environment: HostEnvironment.value, platformOptions: HostEnvironment.ownProcessGroup,
-            input: .inputWriter, output: .sequence,
-            error: .fileDescriptor(log, closeAfterSpawningProcess: false)
-        ) { execution in
-            let writer = execution.standardInputWriter
-            let group = RunningGroup()
-            group.started(execution.processIdentifier.value)
-            let session = QMPSession { _ = try await writer.write($0) }
-            let listening = Task {
-                var reason = QMPError.connectionLost(reason: "it ended unexpectedly")
-                do {
-                    for try await line in execution.standardOutput.strings() { await session.receive(line) }
-                } catch {
-                    reason = .connectionLost(reason: "\(error)")
+        let (starts, start) = AsyncStream.makeStream(of: StorageDaemon.self)
+        let (ends, end) = AsyncStream.makeStream(of: Never.self)
+        // A task of its own: whoever cancels the body must not take the daemon away from under a merge or the cleaning up.
+        let process = Task {
+            defer { start.finish() }
+            _ = try await Subprocess.run(
+                .path(path), arguments: ["--chardev", "stdio,id=qmp", "--monitor", "qmp"],
+                environment: HostEnvironment.value, platformOptions: HostEnvironment.ownProcessGroup,
+                input: .inputWriter, output: .sequence,
+                error: .fileDescriptor(log, closeAfterSpawningProcess: false)
+            ) { execution in
+                try await converse(with: execution) { daemon in
+                    start.yield(daemon)
+                    for await _ in ends {}
                 }
-                await session.close(reason)
             }
-            let daemon = StorageDaemon(pid: execution.processIdentifier.value, session: session)
-            let outcome: Result<Value, any Error>
-            do {
-                _ = try await session.execute("qmp_capabilities")
-                outcome = .success(try await body(daemon))
-            } catch {
-                outcome = .failure(error)
-            }
-            // Quitting answers, or the process is gone already; one that hangs is ended by its signals.
-            do {
-                _ = try await session.execute("quit", timeout: .seconds(60))
-            } catch QMPError.timedOut {
-                group.stop(.timedOut)
-            } catch {}
-            try? await writer.finish()
-            await listening.value
-            _ = group.ended()
-            return outcome
         }
-        return try result.closureResult.get()
+        let starting = Task { await starts.first { _ in true } }
+        guard let daemon = await starting.value else {
+            try await process.value
+            throw QMPError.connectionLost(reason: "it did not start")
+        }
+        let outcome: Result<Value, any Error>
+        do {
+            outcome = .success(try await body(daemon))
+        } catch {
+            outcome = .failure(error)
+        }
+        end.finish()
+        _ = await process.result
+        return try outcome.get()
+    }
+
+    /// Listens to the daemon until `body` has ended, then makes it quit.
+    private static func converse<Errors: ErrorOutputProtocol>(
+        with execution: Execution<CustomWriteInput, SequenceOutput, Errors>,
+        _ body: (StorageDaemon) async -> Void
+    ) async throws {
+        let writer = execution.standardInputWriter
+        let group = RunningGroup()
+        group.started(execution.processIdentifier.value)
+        let session = QMPSession { _ = try await writer.write($0) }
+        let listening = Task {
+            var reason = QMPError.connectionLost(reason: "it ended unexpectedly")
+            do {
+                for try await line in execution.standardOutput.strings() { await session.receive(line) }
+            } catch {
+                reason = .connectionLost(reason: "\(error)")
+            }
+            await session.close(reason)
+        }
+        do {
+            _ = try await session.execute("qmp_capabilities")
+            await body(StorageDaemon(pid: execution.processIdentifier.value, session: session))
+            _ = try await session.execute("quit", timeout: .seconds(60))
+        } catch QMPError.timedOut {
+            // One that hangs is ended by signals.
+            group.stop(.timedOut)
+        } catch {
+            // It is gone already.
+        }
+        try? await writer.finish()
+        await listening.value
+        _ = group.ended()
     }
 
     /// Opens a disk read-only with its whole backing chain as node `node`; every format is given, none is probed.

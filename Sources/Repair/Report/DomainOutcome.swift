@@ -38,6 +38,8 @@ public struct DomainOutcome: Sendable {
     public var volumes: [VolumeResult] = []
     /// Whether anything was merged into a disk.
     public var isCommitted = false
+    /// Whether the user cancelled it.
+    public var isCancelled = false
     /// Seconds of each stage, in the order they ran.
     public var seconds: [StageTime] = []
     /// Whether it came up.
@@ -61,6 +63,13 @@ public struct DomainOutcome: Sendable {
 }
 
 extension DomainOutcome {
+    /// Takes what came of the attempts and derives the row's verdict.
+    mutating func take(_ summary: Attempts.Summary) {
+        isCommitted = summary.isCommitted
+        seconds = summary.seconds
+        take(summary.results)
+    }
+
     /// Takes the verdicts of the volumes and derives the row's.
     mutating func take(_ results: [VolumeResult]) {
         volumes = results

@@ -32,7 +32,7 @@ public struct ExitStatus: OptionSet, Hashable, Sendable {
         case .clean, .planned: self = []
         case .repaired: self = .repaired
         case .repairable, .unrepaired: self = .errorsLeft
-        case .refused, .failed: self = .operational
+        case .refused, .failed: self = outcome.isCancelled ? .cancelled : .operational
         }
         for volume in outcome.volumes {
             switch volume.outcome {
