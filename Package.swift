@@ -6,6 +6,8 @@ let package = Package(
     products: [
         .executable(name: "virt-fsck", targets: ["virt-fsck"]),
         .library(name: "Repair", targets: ["Repair"]),
+        .library(name: "Libvirt", targets: ["Libvirt"]),
+        .library(name: "HostTools", targets: ["HostTools"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),

@@ -11,6 +11,8 @@ struct SandboxTests {
             toDevice: "/dev/virt-fsck/r/check-vda1",
             named: "vda1")
         #expect(command.program == "bwrap")
+        // 16 instructions of `struct sock_filter`.
+        #expect(command.input.count == 16 * 8)
         #expect(command.timeout == .seconds(7))
         #expect(command.outputLimit == 99)
         #expect(
@@ -22,7 +24,7 @@ struct SandboxTests {
                 "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
                 "--perms", "0755", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null",
                 "--perms", "0755", "--dir", "/proc", "--dev-bind", "/dev/null", "/proc/mounts",
-                "--chdir", "/", "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
+                "--seccomp", "0", "--chdir", "/", "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
                 "--cap-add", "CAP_SETPCAP", "--dev-bind", "/dev/virt-fsck/r/check-vda1", "/dev/vda1", "--", "setpriv",
                 "--reuid", "61184", "--regid", "61184", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
                 "--no-new-privs", "--", "e2fsck", "-f", "-y", "/dev/vda1",
@@ -96,6 +98,15 @@ struct SandboxWallTests {
             HostCommandRunner().path(of: "python3") != nil
             ? "python3 -c \"\(python)\"" : "getent hosts localhost.invalid"
         #expect(try await inside(probe).status != .exited(0))
+    }
+
+    @Test func `a program can't take its loop device away`() async throws {
+        let result = try await inside(#"losetup --detach "$1""#)
+        #expect(result.errorOutput.contains("Operation not permitted"), "\(result)")
+    }
+
+    @Test func `flushing the buffers, which only root may, does nothing and succeeds`() async throws {
+        #expect(try await inside(#"blockdev --flushbufs "$1""#).isSuccess)
     }
 
     @Test func `the walls end with the program, its children too`() async throws {

@@ -29,16 +29,8 @@ struct Case: CustomTestStringConvertible, Sendable {
 /// What is on the disk after a repair is what the bare checker makes of the extracted filesystem.
 @Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
 struct EqualityTests {
-    @Test(arguments: Case.all(DiskSet.Layout.allCases.filter { !$0.needsDeviceMapper }))
+    @Test(arguments: Case.all(DiskSet.Layout.allCases))
     func `a repair gives what the bare checker gives`(_ example: Case) async throws {
-        try await repairAndCompare(example)
-    }
-
-    // Extents that lie apart are joined by the kernel's device-mapper, which the build machine's kernel doesn't have.
-    @Test(
-        .enabled(if: TestHost.hasDeviceMapper, "the kernel has no device-mapper"),
-        arguments: Case.all(DiskSet.Layout.allCases.filter(\.needsDeviceMapper)))
-    func `a repair across extents that lie apart gives what the bare checker gives`(_ example: Case) async throws {
         try await repairAndCompare(example)
     }
 

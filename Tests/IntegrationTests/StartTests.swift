@@ -43,7 +43,9 @@ struct StartTests {
         }
     }
 
-    @Test(arguments: [(["repair"], "shut off", "not-started"), (["repair", "--start", "always"], "running", "unknown")])
+    @Test(arguments: [
+        (["repair"], "shut off", "not-started"), (["repair", "--start", "always"], "running", "unknown"),
+    ])
     func `a domain that is not sound starts only when asked`(
         _ arguments: [String], _ state: String, _ outcome: String
     ) async throws {

@@ -14,8 +14,6 @@ public struct DiskSet: Sendable {
         case lvmTwoDisks
         case lvmStriped
 
-        /// Whether its extents lie apart, so that only device-mapper can make a device of them.
-        public var needsDeviceMapper: Bool { self == .lvmSegments || self == .lvmTwoDisks || self == .lvmStriped }
         /// Bytes of a sector that the guest sees.
         public var sectorSize: Int { self == .gpt4096 ? 4096 : 512 }
     }
@@ -70,7 +68,8 @@ public struct DiskSet: Sendable {
         switch layout {
         case .wholeDisk:
             try createSparse(disk, size: size)
-            return DiskSet(paths: [disk], volumes: [Volume(name: "vda", pieces: [Piece(disk: 0, offset: 0, length: size)])])
+            return DiskSet(
+                paths: [disk], volumes: [Volume(name: "vda", pieces: [Piece(disk: 0, offset: 0, length: size)])])
         case .mbrPrimary:
             try createSparse(disk, size: size + 3 * mib)
             try await partition(disk, "label: dos\nstart=2048, size=\(size / 512), type=83\n")
@@ -90,7 +89,9 @@ public struct DiskSet: Sendable {
                 paths: [disk], volumes: [Volume(name: "vda5", pieces: [Piece(disk: 0, offset: 3 * mib, length: size)])])
         case .gpt512:
             try createSparse(disk, size: size + 4 * mib)
-            try await partition(disk, "label: gpt\n1: start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649\n2: start=4096, size=\(size / 512)\n")
+            let biosBoot = "21686148-6449-6E6F-744E-656564454649"
+            try await partition(
+                disk, "label: gpt\n1: start=2048, size=2048, type=\(biosBoot)\n2: start=4096, size=\(size / 512)\n")
             return DiskSet(
                 paths: [disk], volumes: [Volume(name: "vda2", pieces: [Piece(disk: 0, offset: 2 * mib, length: size)])])
         case .gpt4096:
@@ -98,7 +99,10 @@ public struct DiskSet: Sendable {
             // sfdisk takes the sector size from the device.
             try await Loops.run(
                 [Loops.Region(file: disk, offset: 0, size: size + 4 * mib)], sectorSize: 4096,
-                "printf 'label: gpt\\n1: start=256, size=\(size / 4096)\\n' | sfdisk --quiet --no-reread --no-tell-kernel ${loops[0]}"
+                """
+                printf 'label: gpt\\n1: start=256, size=\(size / 4096)\\n' \\
+                  | sfdisk --quiet --no-reread --no-tell-kernel ${loops[0]}
+                """
             )
             return DiskSet(
                 paths: [disk], volumes: [Volume(name: "vda1", pieces: [Piece(disk: 0, offset: mib, length: size)])],
@@ -117,6 +121,7 @@ public struct DiskSet: Sendable {
                 create -L 4M -n root guest
                 create -L 4M -n between guest
                 lvm_ lvextend -L \(extents)b guest/root
+                lvm_ lvremove -f guest/between
                 """)
         case .lvmTwoDisks:
             try createSparse(disk, size: 8 * mib)
@@ -154,7 +159,7 @@ public struct DiskSet: Sendable {
         try createSparse(disk, size: start + size)
         try await partition(
             disk,
-            "label: dos\nstart=63, size=\(boot / 512), type=83, bootable\nstart=\(start / 512), size=\(size / 512), type=8e\n")
+            "label: dos\n63, \(boot / 512), 83, *\n\(start / 512), \(size / 512), 8e\n")
         var set = try await lvm(
             [disk], [Loops.Region(file: disk, offset: start, size: size)],
             """
@@ -207,7 +212,9 @@ public struct DiskSet: Sendable {
         for row in rows where row[0] == "LV" {
             let name = "\(row[1])/\(row[2])"
             let ranges = row[5].split(separator: " ").compactMap { range -> Piece? in
-                guard let colon = range.lastIndex(of: ":"), let place = places[String(range[..<colon])] else { return nil }
+                guard let colon = range.lastIndex(of: ":"), let place = places[String(range[..<colon])] else {
+                    return nil
+                }
                 let ends = range[range.index(after: colon)...].split(separator: "-").compactMap { Int($0) }
                 return Piece(
                     disk: place.disk, offset: place.region.offset + place.first + ends[0] * place.extent,
@@ -282,14 +289,21 @@ public struct DiskSet: Sendable {
     private static func copy(
         _ source: FileHandle, _ from: Int, _ target: FileHandle, _ to: Int, _ length: Int
     ) throws {
+        // Data compares with memcmp, which matters in a debug build.
+        let chunk = 64 << 10
+        let zeros = Data(count: chunk)
         var done = 0
         while done < length {
-            let bytes = try source.bytes(at: from + done, count: min(64 << 10, length - done))
-            if bytes.isEmpty { break }
-            if try bytes.contains(where: { $0 != 0 }) || target.bytes(at: to + done, count: bytes.count).contains(where: { $0 != 0 }) {
-                try target.write(bytes, at: to + done)
+            let count = min(chunk, length - done)
+            try source.seek(toOffset: UInt64(from + done))
+            guard let data = try source.read(upToCount: count), !data.isEmpty else { break }
+            try target.seek(toOffset: UInt64(to + done))
+            let old = try target.read(upToCount: count) ?? Data()
+            if data != old, data != zeros.prefix(data.count) || old != zeros.prefix(old.count) {
+                try target.seek(toOffset: UInt64(to + done))
+                try target.write(contentsOf: data)
             }
-            done += bytes.count
+            done += data.count
         }
     }
 

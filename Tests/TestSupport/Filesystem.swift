@@ -28,7 +28,9 @@ public enum Filesystem: String, CaseIterable, Sendable {
         case .ext2, .ext3, .ext4:
             try await Tool.output(
                 of: "mke2fs",
-                ["-q", "-F", "-t", rawValue, "-b", "1024", "-L", label] + options + ["-d", tree, path, "\(size >> 10)k"])
+                ["-q", "-F", "-t", rawValue, "-b", "1024", "-L", label] + options + [
+                    "-d", tree, path, "\(size >> 10)k",
+                ])
         case .vfat:
             try await Tool.output(of: "mkfs.vfat", options + ["-n", label.uppercased(), path])
         case .xfs:

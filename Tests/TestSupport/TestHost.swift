@@ -21,7 +21,8 @@ public enum TestHost {
     public static let isUsable: Bool = {
         let programs = [
             "libvirtd", "virsh", "qemu-img", "qemu-io", "qemu-storage-daemon", "qemu-system-x86_64", "bwrap", "setpriv",
-            "mke2fs", "debugfs", "e2fsck", "mkfs.vfat", "fsck.fat", "mkfs.xfs", "xfs_repair", "sfdisk", "lvm", "unshare",
+            "mke2fs", "debugfs", "e2fsck", "mkfs.vfat", "fsck.fat", "mkfs.xfs", "xfs_repair", "sfdisk", "lvm",
+            "unshare",
             "losetup", "flock",
         ]
         return getuid() == 0 && !engines.isEmpty && programs.allSatisfy { Tool.path(of: $0) != nil }

@@ -7,7 +7,9 @@ public enum VirtFsck {
     public static let program: String? = {
         if let path = ProcessInfo.processInfo.environment["VIRT_FSCK"] { return path }
         var places = [CommandLine.arguments.first ?? ""]
-        if let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { places.append(link) }
+        if let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+            places.append(link)
+        }
         for place in places {
             var folder = URL(filePath: place).deletingLastPathComponent()
             for _ in 0..<3 {

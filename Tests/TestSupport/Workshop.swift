@@ -204,7 +204,8 @@ public enum Storage: String, CaseIterable, Sendable {
         let places = try FileHandle.read(old) { old in
             try FileHandle.read(new) { new in
                 try (0..<Int(try new.seekToEnd()) / chunk).filter { index in
-                    try old.bytes(at: index * chunk, count: chunk) != new.bytes(at: index * chunk, count: chunk)
+                    try Data(old.bytes(at: index * chunk, count: chunk))
+                        != Data(new.bytes(at: index * chunk, count: chunk))
                 }
             }
         }
