@@ -85,7 +85,10 @@ extension DomainOutcome {
         } else {
             outcome = .unrepaired
             message = "nothing on its disks could be checked"
+            return
         }
+        let unchecked = results.count { $0.outcome == .notChecked || $0.outcome == .unsupported }
+        if unchecked > 0 { message = "\(unchecked) volume\(unchecked == 1 ? "" : "s") could not be checked" }
     }
 
     /// Whether everything that could be checked is clean or repaired.
