@@ -7,7 +7,11 @@ public struct CleanUpError: Error, Sendable, CustomStringConvertible {
 
     /// Both sentences.
     public var description: String {
-        work.map { "\($0); and cleaning up failed too: \(cleanUp)" } ?? "cleaning up failed: \(cleanUp)"
+        let after = String(describing: cleanUp)
+        guard let work else { return "cleaning up failed: \(after)" }
+        let before = String(describing: work)
+        // A daemon that died is the reason for both.
+        return before.contains(after) ? before : "\(before); and cleaning up failed too: \(after)"
     }
 }
 

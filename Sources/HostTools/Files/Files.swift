@@ -47,6 +47,16 @@ public enum Files {
         guard unlink(path) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
     }
 
+    /// Takes what is mounted at `path` out of the folder tree at once, and down when nobody uses it any more. Where nothing
+    /// is mounted, nothing happens.
+    ///
+    /// - Throws: `Errno`.
+    public static func unmount(_ path: String) throws(Errno) {
+        guard umount2(path, Int32(MNT_DETACH)) == 0 || errno == EINVAL || errno == ENOENT else {
+            throw Errno(rawValue: errno)
+        }
+    }
+
     /// Brings a file's content, or a folder's entries, to the disk (fsync).
     ///
     /// - Throws: `Errno`.

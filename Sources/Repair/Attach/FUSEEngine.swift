@@ -50,7 +50,13 @@ struct FUSEEngine: Engine {
                 if access == .readWrite { try serialize(path) }
                 return try await body(path)
             } close: {
-                try await daemon.removeExport(id)
+                do {
+                    try await daemon.removeExport(id)
+                } catch {
+                    // A daemon that died leaves its mount behind.
+                    try Files.unmount(path)
+                    throw error
+                }
             }
         } close: {
             try Files.remove(path)
