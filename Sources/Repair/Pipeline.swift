@@ -67,7 +67,7 @@ public struct Pipeline: Sendable {
                 var outcome = try await work(plan)
                 outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
                 return outcome
-            } catch where error is CancellationError || Task.isCancelled {
+            } catch let error where error is CancellationError || Task.isCancelled {
                 var outcome = DomainOutcome(
                     plan: plan, outcome: .failed, message: "cancelled; its disks are as they were")
                 outcome.isCancelled = true

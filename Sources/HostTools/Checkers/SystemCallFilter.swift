@@ -30,11 +30,11 @@ enum SystemCallFilter {
     }()
 
     #if arch(x86_64)
-    private static let architecture: UInt32 = 0xC000_003E
-    private static let ioctlNumber: UInt32 = 16
+        private static let architecture: UInt32 = 0xC000_003E
+        private static let ioctlNumber: UInt32 = 16
     #elseif arch(arm64)
-    private static let architecture: UInt32 = 0xC000_00B7
-    private static let ioctlNumber: UInt32 = 29
+        private static let architecture: UInt32 = 0xC000_00B7
+        private static let ioctlNumber: UInt32 = 29
     #endif
 
     /// `_IO(0x12, 97)` of linux/fs.h.

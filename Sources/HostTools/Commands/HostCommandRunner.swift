@@ -54,7 +54,8 @@ public struct HostCommandRunner: CommandRunner {
             }
             defer { limiter.cancel() }
             let result = try await Subprocess.run(
-                configuration, input: .array(command.input), output: .fileDescriptor(log, closeAfterSpawningProcess: false),
+                configuration, input: .array(command.input),
+                output: .fileDescriptor(log, closeAfterSpawningProcess: false),
                 error: .fileDescriptor(log, closeAfterSpawningProcess: false)
             ) { execution in
                 group.started(execution.processIdentifier.value)

@@ -90,7 +90,9 @@ public final class NBDDevice: Sendable {
     }
 
     private static func size(_ folder: String) -> UInt64 {
-        guard let file = try? FileDescriptor.open("\(folder)/size", .readOnly, options: [.closeOnExec]) else { return 0 }
+        guard let file = try? FileDescriptor.open("\(folder)/size", .readOnly, options: [.closeOnExec]) else {
+            return 0
+        }
         defer { try? file.close() }
         var text = [UInt8](repeating: 0, count: 32)
         let count = (try? text.withUnsafeMutableBytes { try file.read(into: $0) }) ?? 0
