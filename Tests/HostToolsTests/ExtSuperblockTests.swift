@@ -40,9 +40,19 @@ struct ExtSuperblockTests {
     }
 
     @Test func `a device that can't be read is an error`() throws {
-        let directory = try FileDescriptor.open("/", .readOnly)
-        defer { try? directory.close() }
-        #expect(throws: Errno.isDirectory) { try ExtSuperblock.needsReplay(on: directory) }
+        #expect(throws: Errno.isDirectory) { try ExtSuperblock(device: "/") }
+        #expect(throws: Errno.noSuchFileOrDirectory) { try ExtSuperblock(device: "/nonexistent") }
+    }
+
+    @Test func `counts the inodes in use`() async throws {
+        let path = try await make("ext4")
+        // Ten reserved ones and lost+found.
+        #expect(try ExtSuperblock(device: path)?.usedInodes == 11)
+        try await folder.runner.output(of: Command("debugfs", "-w", "-R", "mkdir more", path))
+        #expect(try ExtSuperblock(device: path)?.usedInodes == 12)
+        // A guest may write any number: more free ones than there are.
+        try await folder.runner.output(of: Command("debugfs", "-w", "-R", "ssv free_inodes_count 4000000000", path))
+        #expect(try ExtSuperblock(device: path)?.usedInodes == 0)
     }
 
     private func make(_ type: String) async throws -> String {
@@ -52,8 +62,6 @@ struct ExtSuperblockTests {
     }
 
     private func needsReplay(_ path: String) throws -> Bool {
-        let file = try FileDescriptor.open(FilePath(path), .readOnly)
-        defer { try? file.close() }
-        return try ExtSuperblock.needsReplay(on: file)
+        try ExtSuperblock(device: path)?.needsReplay ?? false
     }
 }

@@ -39,6 +39,9 @@ public enum Checker: Hashable, Sendable {
         }
     }
 
+    /// The exit status of xfs_repair(8) for a log that holds changes, which only a mount can replay.
+    public static let xfsNeedsReplay: Int32 = 2
+
     /// The program's name.
     public var program: String {
         switch self {
@@ -83,7 +86,7 @@ public enum Checker: Hashable, Sendable {
         // With -e, 4: errors found and repaired. 2: a log that only a mount can replay.
         case (.xfs, .readWrite, 4):
             return .repaired
-        case (.xfs, .readWrite, 2):
+        case (.xfs, .readWrite, Self.xfsNeedsReplay):
             return .gaveUp(
                 "its log holds changes that only a mount can replay; boot the guest once, or give those changes up "
                     + "with --allow \(Allowance.discardXFSLog.rawValue)")

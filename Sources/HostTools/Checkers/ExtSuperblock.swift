@@ -1,29 +1,29 @@
-public import SystemPackage
+import SystemPackage
 
 /// The little that we read ourselves of an ext2/3/4 superblock.
 /// Layout: the kernel's `Documentation/filesystems/ext4/super.rst`.
-public enum ExtSuperblock {
+public struct ExtSuperblock: Hashable, Sendable {
     /// Whether the journal holds changes that a repairing run replays: e2fsck then exits 0 although it changed a lot.
+    public let needsReplay: Bool
+    /// Inodes in use, files and folders; from the guest, so it may be any number.
+    public let usedInodes: UInt32
+
+    /// Reads the superblock of the filesystem that starts at byte 0 of a device or file; nil where there is none.
     ///
-    /// - Parameter device: open for reading, the filesystem starting at its byte 0.
-    /// - Throws: `Errno` when the device can't be read.
-    public static func needsReplay(on device: FileDescriptor) throws(Errno) -> Bool {
-        var block = [UInt8](repeating: 0, count: 4096)
-        let count: Int
-        do {
-            count = try block.withUnsafeMutableBytes { try device.read(fromAbsoluteOffset: 0, into: $0) }
-        } catch let error as Errno {
-            throw error
-        } catch {
-            throw .ioError
-        }
-        guard count >= 2048 else { return false }
-        let superblock = block[1024..<2048]
+    /// - Throws: `Errno` when it can't be read.
+    public init?(device path: String) throws {
+        let device = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+        defer { try? device.close() }
+        var block = [UInt8](repeating: 0, count: 2048)
+        let count = try block.withUnsafeMutableBytes { try device.read(fromAbsoluteOffset: 0, into: $0) }
+        guard count == block.count else { return nil }
         func littleEndian(at offset: Int, bytes: Int) -> UInt32 {
-            (0..<bytes).reduce(0) { $0 | UInt32(superblock[1024 + offset + $1]) << (8 * UInt32($1)) }
+            (0..<bytes).reduce(0) { $0 | UInt32(block[1024 + offset + $1]) << (8 * UInt32($1)) }
         }
-        let magic = littleEndian(at: 0x38, bytes: 2)
-        let incompatibleFeatures = littleEndian(at: 0x60, bytes: 4)
-        return magic == 0xEF53 && incompatibleFeatures & 0x4 != 0
+        guard littleEndian(at: 0x38, bytes: 2) == 0xEF53 else { return nil }
+        let inodes = littleEndian(at: 0x00, bytes: 4)
+        let freeInodes = littleEndian(at: 0x10, bytes: 4)
+        needsReplay = littleEndian(at: 0x60, bytes: 4) & 0x4 != 0
+        usedInodes = freeInodes <= inodes ? inodes - freeInodes : 0
     }
 }

@@ -41,15 +41,18 @@ public struct HostCommandRunner: CommandRunner {
 
     /// See ``CommandRunner/run(_:log:)``.
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
-        let configuration = try configuration(for: command)
+        let path = try requiredPath(of: command.program)
+        // The log itself, no pipe: swift-subprocess stops reading a pipe when the program it started has ended, and a
+        // checker may outlive its wrapper. So the kernel limits the log's size (setrlimit(2), RLIMIT_FSIZE; devices have
+        // none), and we end the program that doesn't care.
+        let limit = ((try? FileStatus(of: log).size) ?? 0) + UInt64(command.outputLimit) + 1
+        var limited = command
+        limited.program = "prlimit"
+        limited.arguments = ["--fsize=\(limit)", "--", path] + command.arguments
+        let configuration = try configuration(for: limited)
         return try await supervise(command) { group in
-            // The log itself, no pipe: swift-subprocess stops reading a pipe when the program it started has ended, and a
-            // checker may outlive its wrapper. So the limit is on the file's growth.
-            let start = (try? FileStatus(of: log).size) ?? 0
             let limiter = Task {
-                while try FileStatus(of: log).size < start + UInt64(command.outputLimit) + 1 {
-                    try await Task.sleep(for: .milliseconds(20))
-                }
+                while try FileStatus(of: log).size < limit { try await Task.sleep(for: .milliseconds(20)) }
                 group.stop(.outputLimitExceeded)
             }
             defer { limiter.cancel() }
@@ -61,7 +64,8 @@ public struct HostCommandRunner: CommandRunner {
                 group.started(execution.processIdentifier.value)
             }
             await group.emptied()
-            return CommandResult(status: CommandStatus(result.terminationStatus))
+            let isFull = try FileStatus(of: log).size >= limit
+            return CommandResult(status: isFull ? .outputLimitExceeded : CommandStatus(result.terminationStatus))
         }
     }
 

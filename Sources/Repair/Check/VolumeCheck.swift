@@ -56,40 +56,18 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         let log = try folders.openLog(name)
         defer { try? log.close() }
         let start = ContinuousClock.now
-        var round = 1
-        while true {
+        result.message = "\(checker.program) repairs it, and finds errors again each time"
+        for round in 1...Self.rounds {
             let repair = try await repair(volume, at: layout, with: checker, log: log)
             result.exitStatus = repair.exitStatus
-            let verified: Run
-            switch repair.claim {
-            case .nothingWrong where round == 1 && !repair.replayedJournal:
-                let original = try await look(volume, at: layout, of: originals, with: checker, log: log)
-                if original.claim == .nothingWrong {
-                    result.outcome = .clean
-                    break
-                }
-                fallthrough
-            case .nothingWrong, .repaired:
-                verified = try await look(volume, at: layout, of: overlays, with: checker, log: log)
-                switch verified.claim {
-                case .nothingWrong:
-                    result.outcome = .repaired
-                    if repair.replayedJournal { result.message = "its journal was replayed" }
-                case .errorsLeft, .repaired:
-                    if round < Self.rounds {
-                        round += 1
-                        continue
-                    }
-                    result.message = "\(checker.program) repairs it, and finds errors again each time"
-                case .gaveUp(let why):
-                    result.message = why
-                }
-            case .errorsLeft:
-                result.message = "\(checker.program) can't repair it"
-            case .gaveUp(let why):
-                result.message = why
+            let judgement = try await judge(repair, by: checker, in: round) { mapping in
+                try await look(volume, at: layout, of: mapping, with: checker, log: log).claim
             }
-            break
+            if case .settled(let outcome, let message) = judgement {
+                result.outcome = outcome
+                result.message = message
+                break
+            }
         }
         result.seconds = (ContinuousClock.now - start).inSeconds
         if result.outcome == .unrepaired, let remark = volume.remark { result.message += "; \(remark)" }
@@ -100,7 +78,35 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     private struct Run: Sendable {
         var claim: Checker.Claim
         var exitStatus: Int32?
-        var replayedJournal = false
+        /// What it changed without a word of its exit status, or what the user should know of the change.
+        var change: String?
+        /// Whether `change` is a repair by itself.
+        var isChanged = false
+    }
+
+    private enum Judgement {
+        case settled(VolumeResult.Outcome, String)
+        case again
+    }
+
+    /// What a repairing run proves, together with a run that only looks.
+    private func judge(
+        _ repair: Run, by checker: Checker, in round: Int, look: (Mapping) async throws -> Checker.Claim
+    ) async throws -> Judgement {
+        switch repair.claim {
+        case .errorsLeft: return .settled(.unrepaired, "\(checker.program) can't repair it")
+        case .gaveUp(let why): return .settled(.unrepaired, why)
+        case .nothingWrong, .repaired: break
+        }
+        // Nothing was there to change, and nothing is to be seen on the original, which is what stays.
+        if repair.claim == .nothingWrong, !repair.isChanged, round == 1, try await look(originals) == .nothingWrong {
+            return .settled(.clean, "")
+        }
+        switch try await look(overlays) {
+        case .nothingWrong: return .settled(.repaired, repair.change ?? "")
+        case .errorsLeft, .repaired: return .again
+        case .gaveUp(let why): return .settled(.unrepaired, why)
+        }
     }
 
     /// Lets the checker repair on the overlay. Its claim counts only when everything it wrote is on disk.
@@ -108,9 +114,32 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         _ volume: Volume, at layout: Layout, with checker: Checker, log: FileDescriptor
     ) async throws -> Run {
         try await overlays.withDevice(for: layout, access: .readWrite) { device in
-            let replays = try checker == .ext && Self.needsReplay(device)
-            var run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
-            run.replayedJournal = replays
+            var run: Run
+            switch checker {
+            case .ext:
+                let before = try ExtSuperblock(device: device.path)
+                run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+                let after = try ExtSuperblock(device: device.path)
+                if before?.needsReplay == true {
+                    run.isChanged = true
+                    run.change = "its journal was replayed"
+                }
+                if let before, let after, after.usedInodes < before.usedInodes / 2 {
+                    run.change =
+                        "only \(after.usedInodes) of \(before.usedInodes) inodes are left: much of its content may be "
+                        + "lost; look at the log, and compare with a backup"
+                }
+            case .xfs(log: .discard):
+                // Only a log that can't be kept is thrown away.
+                run = try await self.run(.xfs(log: .keep), .readWrite, on: device, volume: volume, log: log)
+                if run.exitStatus == Checker.xfsNeedsReplay {
+                    run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+                    run.isChanged = true
+                    run.change = "the changes in its log were discarded, as allowed"
+                }
+            case .fat, .xfs:
+                run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+            }
             do {
                 try device.sync()
             } catch {
@@ -147,12 +176,6 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var exitStatus: Int32?
         if case .exited(let code) = result.status { exitStatus = code }
         return Run(claim: checker.claim(of: result.status, mode), exitStatus: exitStatus)
-    }
-
-    private static func needsReplay(_ device: AttachedDevice) throws -> Bool {
-        let file = try FileDescriptor.open(FilePath(device.path), .readOnly, options: [.closeOnExec])
-        defer { try? file.close() }
-        return try ExtSuperblock.needsReplay(on: file)
     }
 }
 
