@@ -41,31 +41,26 @@ public struct HostCommandRunner: CommandRunner {
 
     /// See ``CommandRunner/run(_:log:)``.
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
-        let path = try requiredPath(of: command.program)
-        // The log itself, no pipe: swift-subprocess stops reading a pipe when the program it started has ended, and a
-        // checker may outlive its wrapper. So the kernel limits the log's size (setrlimit(2), RLIMIT_FSIZE; devices have
-        // none), and we end the program that doesn't care.
-        let limit = ((try? FileStatus(of: log).size) ?? 0) + UInt64(command.outputLimit) + 1
-        var limited = command
-        limited.program = "prlimit"
-        limited.arguments = ["--fsize=\(limit)", "--", path] + command.arguments
-        let configuration = try configuration(for: limited)
+        let configuration = try configuration(for: command)
         return try await supervise(command) { group in
-            let limiter = Task {
-                while try FileStatus(of: log).size < limit { try await Task.sleep(for: .milliseconds(20)) }
-                group.stop(.outputLimitExceeded)
+            let pipe = try LogPipe(into: log, limit: command.outputLimit) { group.stop(.outputLimitExceeded) }
+            let result: ExecutionResult<Void, FileDescriptorOutput, FileDescriptorOutput>
+            do {
+                result = try await Subprocess.run(
+                    configuration, input: .array(command.input),
+                    output: .fileDescriptor(pipe.writer, closeAfterSpawningProcess: false),
+                    error: .fileDescriptor(pipe.writer, closeAfterSpawningProcess: false)
+                ) { execution in
+                    group.started(execution.processIdentifier.value)
+                    pipe.closeWriter()
+                }
+            } catch {
+                if !group.hasStarted { pipe.closeWriter() }
+                throw error
             }
-            defer { limiter.cancel() }
-            let result = try await Subprocess.run(
-                configuration, input: .array(command.input),
-                output: .fileDescriptor(log, closeAfterSpawningProcess: false),
-                error: .fileDescriptor(log, closeAfterSpawningProcess: false)
-            ) { execution in
-                group.started(execution.processIdentifier.value)
-            }
+            await pipe.end()
             await group.emptied()
-            let isFull = try FileStatus(of: log).size >= limit
-            return CommandResult(status: isFull ? .outputLimitExceeded : CommandStatus(result.terminationStatus))
+            return CommandResult(status: CommandStatus(result.terminationStatus))
         }
     }
 

@@ -12,6 +12,9 @@ final class RunningGroup: Sendable {
 
     private let state = Mutex(State())
 
+    /// Whether its program was started.
+    var hasStarted: Bool { state.withLock { $0.group != nil } }
+
     /// Whether nothing of the group is left.
     var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
