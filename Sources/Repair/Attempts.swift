@@ -35,6 +35,8 @@ struct Attempts: Sendable {
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> Summary {
+        let watch = try await StartWatch(plan.domain, on: connection)
+        defer { watch.stop() }
         let protection = Protection(daemon: daemon, run: folders.run)
         progress("opening \(plan.attached.map(\.target).joined(separator: ", "))")
         try await protection.openDisks(plan.attached)
@@ -46,7 +48,7 @@ struct Attempts: Sendable {
             let selected = selection
             let results = summary.results
             let pass = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
-                try await attempt(on: overlays, context, selected: selected, earlier: results)
+                try await attempt(on: overlays, context, watch, selected: selected, earlier: results)
             }
             summary.results = pass.results.map { $0.afterMerge(of: pass.merged) }
             summary.seconds += pass.seconds
@@ -71,7 +73,8 @@ struct Attempts: Sendable {
     ///   - selected: the volumes that may be written to; nil for all.
     ///   - earlier: results of the pass before; those of volumes that are not selected stand.
     private func attempt(
-        on overlays: Overlays, _ context: EngineContext, selected: Set<Volume>?, earlier: [VolumeResult]
+        on overlays: Overlays, _ context: EngineContext, _ watch: StartWatch, selected: Set<Volume>?,
+        earlier: [VolumeResult]
     ) async throws -> Attempt {
         let clock = StageClock()
         let results: [VolumeResult]
@@ -93,7 +96,7 @@ struct Attempts: Sendable {
             if case .merge(let disks) = attempt.decision {
                 progress("merging the repair")
                 let merged = overlays.all.filter { disks.contains($0.disk.target) }
-                let commit = Commit(connection: connection, daemon: daemon, plan: plan)
+                let commit = Commit(connection: connection, daemon: daemon, plan: plan, watch: watch)
                 try Task.checkCancellation()
                 // From here on the only way is forward: a task that is not cancelled with this one.
                 try await Task { try await commit.merge(merged, progress) }.value

@@ -10,6 +10,7 @@ struct Commit: Sendable {
     let connection: Connection
     let daemon: StorageDaemon
     let plan: Plan
+    let watch: StartWatch
 
     /// Merges these overlays. No device, mapping or export may be left on them.
     ///
@@ -47,6 +48,9 @@ struct Commit: Sendable {
         let summary = try await connection.summary(of: plan.domain)
         guard !summary.isActive else {
             throw DomainProblem("\(plan.domain.name): was started during the repair; the repair is thrown away")
+        }
+        if let objection = watch.objection {
+            throw DomainProblem("\(plan.domain.name): \(objection); the repair is thrown away")
         }
         guard !summary.hasManagedSave else {
             throw DomainProblem("\(plan.domain.name): got a managed save during the repair; the repair is thrown away")
