@@ -83,6 +83,8 @@ public struct Pipeline: Sendable {
     }
 
     private func repair(_ plan: Plan) async throws -> DomainOutcome {
+        let lock = try RunFolders.lock(plan.domain.uuid, name: plan.domain.name)
+        defer { lock.release() }
         var plan = plan
         if plan.destroysCrashed, options.mode == .repair {
             try await connection.destroy(plan.domain)

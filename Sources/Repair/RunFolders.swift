@@ -29,6 +29,17 @@ struct RunFolders: Sendable {
         }
     }
 
+    /// Keeps other runs from a domain until it is released.
+    ///
+    /// - Throws: ``DomainProblem`` while another run works on it.
+    static func lock(_ uuid: String, name: String) throws -> FileLock {
+        try Files.makeFolder("/run/virt-fsck")
+        guard let lock = try FileLock.take("/run/virt-fsck/\(FileName.safe(uuid)).lock") else {
+            throw DomainProblem("\(name): another virt-fsck is working on it; wait until that has ended")
+        }
+        return lock
+    }
+
     /// Opens the run's own log for appending.
     func openLog(_ name: String) throws -> FileDescriptor {
         try FileDescriptor.open(

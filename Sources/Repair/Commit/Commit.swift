@@ -24,6 +24,7 @@ struct Commit: Sendable {
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
         try await pointAtOverlays(overlays, substitutions)
+        var mayHaveWritten = false
         do {
             for overlay in overlays {
                 let target = overlay.disk.target
@@ -32,8 +33,15 @@ struct Commit: Sendable {
                 }
                 // The daemon has flushed; the disk's own cache too shall be empty before the overlay goes.
                 try Files.sync(overlay.disk.path)
+                mayHaveWritten = true
             }
             try await pointBack(substitutions)
+        } catch QMPError.refused("block-commit", let reason) where !mayHaveWritten {
+            // Refused before the first byte (somebody reads the disk, say): the way back is still open.
+            try await pointBack(substitutions)
+            for overlay in overlays { overlay.fate.discard() }
+            throw DomainProblem(
+                "the merge was refused: \(reason); the repair is thrown away, the disks are as they were")
         } catch {
             throw DomainProblem(
                 "the repair is proven, but its merge did not end: \(error). The domain points at "
