@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: !DeviceMapper.isAvailable))
+    @Test(.enabled(if: !DeviceMapper.isAvailable, "needs a host without device-mapper"))
     func `without device-mapper the error names the module`() throws {
         let error = #expect(throws: MapperError.notAvailable) {
             try DeviceMapper.create(
@@ -57,7 +57,9 @@ import Testing
 }
 
 /// Needs a kernel with device-mapper: run in the VM of the system tests.
-@Suite(.enabled(if: DeviceMapper.isAvailable && getuid() == 0), .serialized, .timeLimit(.minutes(5)))
+@Suite(
+    .enabled(if: DeviceMapper.isAvailable && getuid() == 0, "needs device-mapper; runs in the VM: make test"),
+    .serialized, .timeLimit(.minutes(5)))
 struct DeviceMapperTests {
     private let name = "virt-fsck-test-\(getpid())"
 

@@ -87,7 +87,7 @@ struct FilesTests {
         #expect(throws: Errno.noSuchFileOrDirectory) { try FileStatus(of: folder.file("missing")) }
     }
 
-    @Test(.enabled(if: isRoot)) func `a change of content changes the time that is compared`() throws {
+    @Test(.enabled(if: isRoot, "needs root")) func `a change of content changes the time that is compared`() throws {
         let path = try folder.sparseFile("file", size: 0)
         var times = [timespec(tv_sec: 1, tv_nsec: 2), timespec(tv_sec: 3, tv_nsec: 4)]
         #expect(utimensat(AT_FDCWD, path, &times, 0) == 0)
@@ -95,7 +95,7 @@ struct FilesTests {
     }
 }
 
-@Suite(.enabled(if: isRoot))
+@Suite(.enabled(if: isRoot, "needs root"))
 struct FileAttributesTests {
     private let folder: ScratchFolder
 
@@ -117,7 +117,7 @@ struct FileAttributesTests {
         #expect(try FileAttributes(of: from) == FileAttributes(of: to))
     }
 
-    @Test(.enabled(if: HostCommandRunner().path(of: "setfacl") != nil))
+    @Test(.enabled(if: HostCommandRunner().path(of: "setfacl") != nil, "needs setfacl"))
     func `an access control list goes along`() async throws {
         let from = try folder.sparseFile("from", size: 0)
         let to = try folder.sparseFile("to", size: 0)

@@ -8,7 +8,7 @@ private let runner = HostCommandRunner()
 private let canUseLVM = getuid() == 0 && access("/dev/loop-control", F_OK) == 0 && runner.path(of: "lvm") != nil
 
 /// Against the lvm of this machine, on loop devices, without device-mapper.
-@Suite(.enabled(if: canUseLVM), .serialized, .timeLimit(.minutes(2)))
+@Suite(.enabled(if: canUseLVM, "needs root, loop devices and lvm2"), .serialized, .timeLimit(.minutes(2)))
 struct LVMLiveTests {
     private let lvm = LVM(runner: runner)
 

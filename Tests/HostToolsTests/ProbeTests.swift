@@ -269,7 +269,7 @@ struct ProbePartitionTests {
         }
     }
 
-    @Test(.enabled(if: getuid() == 0 && access("/dev/loop-control", F_OK) == 0))
+    @Test(.enabled(if: getuid() == 0 && access("/dev/loop-control", F_OK) == 0, "needs root and loop devices"))
     func `a GPT in sectors of 4096 bytes is found with that size only`() async throws {
         try await withImage(megabytes: 64) { image in
             let loop = try LoopDevice.attach(image.file, sectorSize: 4096)

@@ -47,7 +47,9 @@ struct SandboxTests {
 }
 
 /// The walls, tried from inside by a shell.
-@Suite(.enabled(if: hasFUSEExport && HostCommandRunner().path(of: "bwrap") != nil), .timeLimit(.minutes(1)))
+@Suite(
+    .enabled(if: hasFUSEExport && HostCommandRunner().path(of: "bwrap") != nil, "needs root, FUSE and bubblewrap"),
+    .timeLimit(.minutes(1)))
 struct SandboxWallTests {
     private let folder: ScratchFolder
 

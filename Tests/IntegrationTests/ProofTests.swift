@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -58,6 +59,33 @@ struct ProofTests {
             #expect(run.exitStatus == 4, "\(run)")
             #expect(run.domain?.outcome == "repairable")
             #expect(run.domain?.committed == false)
+            try #expect(await shop.snapshot() == before)
+        }
+    }
+
+    @Test func `a merge that a reader of the disk forbids is taken back`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple()
+            let before = try await shop.snapshot()
+            let socket = "\(shop.folder)/reader.sock"
+            let pidFile = "\(shop.folder)/reader.pid"
+            // Returns when it listens.
+            try await Tool.output(
+                of: "qemu-nbd",
+                [
+                    "--fork", "--read-only", "--persistent", "--format", "qcow2", "--socket", socket, "--pid-file",
+                    pidFile,
+                    made.image,
+                ])
+            let reader = try #require(
+                Int32(String(contentsOfFile: pidFile, encoding: .utf8).filter(\.isNumber)))
+            defer { kill(reader, SIGKILL) }
+            let run = try await shop.virtFsck("repair", "--no-start")
+            #expect(run.exitStatus == 8, "\(run)")
+            #expect(run.domain?.outcome == "failed")
+            #expect(run.domain?.message.contains("the merge was refused") == true)
+            try FileManager.default.removeItem(atPath: socket)
+            try FileManager.default.removeItem(atPath: pidFile)
             try #expect(await shop.snapshot() == before)
         }
     }
