@@ -163,7 +163,8 @@ struct Attempts: Sendable {
         if let hibernated = volumes.first(where: \.isHibernated) {
             throw DomainProblem(
                 "\(hibernated.name): holds a hibernated system, whose memory knows the old filesystems: a repair beneath it "
-                    + "would destroy them; boot the domain and shut it down, or give that system up: mkswap")
+                    + "would destroy them; boot the domain and shut it down, or give that system up: mkswap",
+                kind: .refusal)
         }
         let check = VolumeCheck(
             overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,

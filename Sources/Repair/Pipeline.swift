@@ -67,13 +67,15 @@ public struct Pipeline: Sendable {
                 var outcome = try await work(plan)
                 outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
                 return outcome
-            } catch let error where error is CancellationError || Task.isCancelled {
-                var outcome = DomainOutcome(
-                    plan: plan, outcome: .failed, message: "cancelled; its disks are as they were")
-                outcome.isCancelled = true
-                return outcome
+            } catch let problem as DomainProblem where problem.kind == .refusal {
+                return DomainOutcome(plan: plan, outcome: .refused, message: problem.description)
             } catch {
-                return DomainOutcome(plan: plan, outcome: .failed, message: String(describing: error))
+                var outcome = DomainOutcome(plan: plan, outcome: .failed, message: String(describing: error))
+                if error is CancellationError {
+                    outcome.message = "cancelled; its disks are as they were"
+                    outcome.isCancelled = true
+                }
+                return outcome
             }
         } catch let error as LibvirtError {
             return DomainOutcome(name: selector, outcome: .failed, message: error.message)

@@ -35,7 +35,8 @@ struct RunFolders: Sendable {
     static func lock(_ uuid: String, name: String) throws -> FileLock {
         try Files.makeFolder("/run/virt-fsck")
         guard let lock = try FileLock.take("/run/virt-fsck/\(FileName.safe(uuid)).lock") else {
-            throw DomainProblem("\(name): another virt-fsck is working on it; wait until that has ended")
+            throw DomainProblem(
+                "\(name): another virt-fsck is working on it; wait until that has ended", kind: .refusal)
         }
         return lock
     }

@@ -276,7 +276,7 @@ struct RepairingTests {
         let before = try Data(contentsOf: URL(filePath: path))
         let connection = try await host.connect(disks: host.disk("vda", path) + host.disk("vdb", swap))
         let outcome = await host.pipeline(connection, options).outcome(ofRepairing: "web")
-        #expect(outcome.outcome == .failed)
+        #expect(outcome.outcome == .refused)
         #expect(outcome.message.contains("hibernated"))
         #expect(try Data(contentsOf: URL(filePath: path)) == before)
     }
