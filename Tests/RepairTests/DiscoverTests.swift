@@ -81,7 +81,7 @@ struct PartitionPlacementTests {
 
 struct ClassificationTests {
     private func content(_ types: String...) -> Volume.Content {
-        Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) }, size: 1 << 20)
+        Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) })
     }
 
     @Test(arguments: ["ext2", "ext3", "ext4", "vfat", "xfs"]) func `what we can check is a filesystem`(type: String) {
@@ -123,7 +123,7 @@ struct ClassificationTests {
 
     @Test(arguments: [["LVM2_member", "ext4"], ["ext4", "linux_raid_member"], ["ext4", "ext3"], ["swap", "xfs"]])
     func `two signatures are never given to a checker`(types: [String]) {
-        let content = Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) }, size: 1)
+        let content = Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) })
         guard case .unclear(types[0], let why) = content else {
             Issue.record("\(content)")
             return

@@ -23,9 +23,12 @@ struct Commit: Sendable {
         }
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
-        try await pointAtOverlays(overlays, substitutions)
-        var mayHaveWritten = false
+        let edited = try await overlayXML(overlays, substitutions)
+        // From here on nobody can say for sure that the XML doesn't name the overlays.
+        for overlay in overlays { overlay.fate.keep() }
+        var hasMerged = false
         do {
+            try await pointAtOverlays(edited, substitutions)
             for overlay in overlays {
                 let target = overlay.disk.target
                 try await daemon.merge(overlay.node, into: overlay.base) { done, total in
@@ -33,15 +36,14 @@ struct Commit: Sendable {
                 }
                 // The daemon has flushed; the disk's own cache too shall be empty before the overlay goes.
                 try Files.sync(overlay.disk.path)
-                mayHaveWritten = true
+                hasMerged = true
             }
             try await pointBack(substitutions)
-        } catch QMPError.refused("block-commit", let reason) where !mayHaveWritten {
-            // Refused before the first byte (somebody reads the disk, say): the way back is still open.
-            try await pointBack(substitutions)
-            for overlay in overlays { overlay.fate.discard() }
-            throw DomainProblem(
-                "the merge was refused: \(reason); the repair is thrown away, the disks are as they were")
+        } catch QMPError.refused("block-commit", let reason) where !hasMerged {
+            // Refused before the first byte (somebody reads the disk, say).
+            try await takeBack(overlays, substitutions, because: "the merge was refused: \(reason)")
+        } catch let problem as DefineError {
+            try await takeBack(overlays, substitutions, because: "\(problem.reason)")
         } catch {
             throw DomainProblem(
                 "the repair is proven, but its merge did not end: \(error). The domain points at "
@@ -76,9 +78,26 @@ struct Commit: Sendable {
         }
     }
 
-    private func pointAtOverlays(
-        _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution]
+    /// Nothing is merged yet, so the way back is open: the disks are what they were, and the domain gets them back.
+    private func takeBack(
+        _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution], because reason: String
     ) async throws {
+        do {
+            try await pointBack(substitutions)
+        } catch {
+            throw DomainProblem(
+                "\(reason); the disks are as they were, but the domain may point at "
+                    + overlays.map(\.path).joined(separator: ", ")
+                    + ", which holds the proven repair, and could not be pointed back: \(error)")
+        }
+        for overlay in overlays { overlay.fate.discard() }
+        throw DomainProblem("\(reason); the repair is thrown away, the disks are as they were")
+    }
+
+    /// The domain's XML with the overlays in the places of its disks.
+    private func overlayXML(
+        _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution]
+    ) async throws -> String {
         let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
         let disks = try DomainDescription(xml: current).disks
         for overlay in overlays {
@@ -92,8 +111,15 @@ struct Commit: Sendable {
         let edited = try DomainXMLEdit.pointAtOverlays(current, substitutions)
         // There must be a way back before there is a way forward.
         _ = try DomainXMLEdit.pointBack(edited, to: plan.xml, substitutions)
-        // From here on nobody can say for sure that the XML doesn't name the overlays.
-        for overlay in overlays { overlay.fate.keep() }
+        return edited
+    }
+
+    /// The domain could not be pointed at the overlays, or not for sure.
+    private struct DefineError: Error {
+        let reason: any Error
+    }
+
+    private func pointAtOverlays(_ edited: String, _ substitutions: [DomainXMLEdit.Substitution]) async throws {
         do {
             try await define(edited) { disks in
                 substitutions.allSatisfy { wanted in
@@ -103,12 +129,7 @@ struct Commit: Sendable {
                 }
             }
         } catch {
-            if let now = try? await connection.xml(of: plan.domain, [.inactive, .secure]),
-                try DomainDescription(xml: now).disks == disks
-            {
-                for overlay in overlays { overlay.fate.discard() }
-            }
-            throw error
+            throw DefineError(reason: error)
         }
     }
 
@@ -118,9 +139,13 @@ struct Commit: Sendable {
             throw DomainProblem("\(plan.domain.name): was started on the overlay")
         }
         let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
+        let overlays = Set(substitutions.map(\.overlay))
+        guard try DomainDescription(xml: current).disks.contains(where: { overlays.contains($0.path ?? "") }) else {
+            return
+        }
         let edited = try DomainXMLEdit.pointBack(current, to: plan.xml, substitutions)
         try await define(edited) { disks in
-            !disks.contains { disk in substitutions.contains { $0.overlay == disk.path } }
+            !disks.contains { overlays.contains($0.path ?? "") }
         }
     }
 

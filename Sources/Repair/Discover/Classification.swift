@@ -2,11 +2,7 @@ import HostTools
 
 extension Volume.Content {
     /// What a region holds, judged by the signatures that libblkid found in it. Pure.
-    ///
-    /// - Parameters:
-    ///   - size: the region's length in bytes.
-    ///   - allowances: what the user allowed, for the choice of a checker.
-    init(signatures: [Signature], size: UInt64) {
+    init(signatures: [Signature]) {
         guard let first = signatures.first else {
             self = .unclear(
                 type: "", why: "no filesystem signature found: empty, or its superblock is destroyed")

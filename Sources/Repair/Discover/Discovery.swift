@@ -120,7 +120,7 @@ extension Volume {
     }
 
     fileprivate mutating func take(_ signatures: [Signature]) {
-        content = Content(signatures: signatures, size: size)
+        content = Content(signatures: signatures)
         label = signatures.first?.label
         uuid = signatures.first?.uuid
         remark = signatures.first?.overrun(of: size)
