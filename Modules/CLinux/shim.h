@@ -8,6 +8,7 @@
 #include <linux/loop.h>
 #include <linux/nbd.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -32,3 +33,12 @@ static inline int shim_delete_partition(int fd, int number) {
 
 /// NBD_CLEAR_QUE of linux/nbd.h, a macro that Swift can't import.
 static inline unsigned long shim_NBD_CLEAR_QUE(void) { return NBD_CLEAR_QUE; }
+
+/// pidfd_open(2) and pidfd_send_signal(2), which older C libraries don't wrap.
+static inline int shim_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+static inline int shim_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
+}
+
+/// syscall(2): declared only behind _DEFAULT_SOURCE.
+long syscall(long number, ...);

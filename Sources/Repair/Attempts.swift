@@ -31,13 +31,14 @@ struct Attempts: Sendable {
     let plan: Plan
     let daemon: StorageDaemon
     let folders: RunFolders
+    let journal: Journal
     let merged: Merged
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> Summary {
         let watch = try await StartWatch(plan.domain, on: connection)
         defer { watch.stop() }
-        let protection = Protection(daemon: daemon, run: folders.run)
+        let protection = Protection(daemon: daemon, journal: journal)
         progress("opening \(plan.attached.map(\.target).joined(separator: ", "))")
         try await protection.openDisks(plan.attached)
         // One for all passes: names that were given to the daemon once mean what they meant then.
@@ -96,7 +97,8 @@ struct Attempts: Sendable {
             if case .merge(let disks) = attempt.decision {
                 progress("merging the repair")
                 let merged = overlays.all.filter { disks.contains($0.disk.target) }
-                let commit = Commit(connection: connection, daemon: daemon, plan: plan, watch: watch)
+                let commit = Commit(
+                    connection: connection, daemon: daemon, plan: plan, watch: watch, journal: journal)
                 try Task.checkCancellation()
                 // From here on the only way is forward: a task that is not cancelled with this one.
                 try await Task { try await commit.merge(merged, progress) }.value

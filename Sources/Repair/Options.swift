@@ -43,6 +43,9 @@ public struct Options: Hashable, Sendable {
     /// Folder under which each run keeps the checkers' output.
     public var logFolder = "/var/log/virt-fsck"
 
+    /// Folder of the journals, by which interrupted runs are recovered.
+    public var journalFolder = "/var/lib/virt-fsck/journal"
+
     /// What happens when nothing else is said.
     public init() {}
 }

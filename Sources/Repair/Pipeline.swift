@@ -37,70 +37,131 @@ public struct Pipeline: Sendable {
 
     /// The plan as a row of the report, for `--dry-run`.
     public func outcome(ofPlanning selector: String) async -> DomainOutcome {
-        await row(for: selector) { plan in DomainOutcome(plan: plan, outcome: .planned) }
+        await row(for: selector) { plan in DomainOutcome(plan: try await accepted(selector, &plan), outcome: .planned) }
     }
 
     /// Takes a domain the whole way. Whatever happens to it becomes its row of the report.
     public func outcome(ofRepairing selector: String) async -> DomainOutcome {
         await row(for: selector) { plan in
-            var outcome = try await repair(plan)
+            let clock = ContinuousClock.now
+            let domain = try await connection.lookUp(selector)
+            let lock = try RunFolders.lock(domain.uuid, name: domain.name)
+            defer { lock.release() }
+            if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
+                _ = try await recovery(of: record).run()
+            }
+            var accepted = try await accepted(domain.uuid, &plan)
+            let planning = (ContinuousClock.now - clock).inSeconds
+            if accepted.destroysCrashed, options.mode == .repair {
+                try await connection.destroy(domain)
+                // While QEMU held its images they could not be checked; and its last writes may have changed them.
+                accepted = try await self.accepted(domain.uuid, &plan)
+            }
+            var outcome = try await repair(accepted)
+            outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
             if let reason = reasonNotToStart(outcome) {
                 outcome.boot = .notStarted(reason)
             } else {
-                outcome.boot = await Start(connection: connection).start(plan.domain)
+                outcome.boot = await Start(connection: connection).start(domain)
             }
             return outcome
         }
     }
 
-    private func row(
-        for selector: String, _ work: (Plan) async throws -> DomainOutcome
-    ) async -> DomainOutcome {
+    /// Finishes or undoes what interrupted runs left.
+    ///
+    /// - Parameter selectors: of domains, as virsh takes them, or as the journal names them; none for every run.
+    public func recover(_ selectors: [String]) async -> [RecoveryOutcome] {
+        let found = JournalRecord.all(in: options.journalFolder)
+        guard !selectors.isEmpty else { return await found.asyncMap { await recover($0.path, $0.record) } }
+        return await selectors.asyncMap { selector in
+            let uuid = try? await connection.lookUp(selector).uuid
+            let match = found.first { path, record in
+                let header = try? record.get().header
+                return path == Journal.path(of: uuid ?? selector, in: options.journalFolder)
+                    || header?.domain == selector
+            }
+            if let match { return await recover(match.path, match.record) }
+            guard uuid != nil else {
+                return RecoveryOutcome(
+                    name: selector, outcome: .left, message: "no domain, and no interrupted run of one, by that name")
+            }
+            return RecoveryOutcome(name: selector, uuid: uuid, outcome: .nothing, message: "no run was interrupted")
+        }
+    }
+
+    private func recover(_ path: String, _ record: Result<JournalRecord, DomainProblem>) async -> RecoveryOutcome {
         do {
-            let clock = ContinuousClock.now
-            let plan = try await plan(selector)
-            guard plan.refusals.isEmpty else {
-                return DomainOutcome(plan: plan, outcome: .refused, message: plan.refusals.joined(separator: "\n"))
-            }
-            let planning = (ContinuousClock.now - clock).inSeconds
+            let header = try record.get().header
+            var outcome = RecoveryOutcome(
+                name: header.domain, uuid: header.uuid, run: header.run, outcome: .left, message: "")
             do {
-                var outcome = try await work(plan)
-                outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
-                return outcome
-            } catch let problem as DomainProblem where problem.kind == .refusal {
-                return DomainOutcome(plan: plan, outcome: .refused, message: problem.description)
-            } catch {
-                var outcome = DomainOutcome(plan: plan, outcome: .failed, message: String(describing: error))
-                if error is CancellationError {
-                    outcome.message = "cancelled; its disks are as they were"
-                    outcome.isCancelled = true
+                let lock = try RunFolders.lock(header.uuid, name: header.domain)
+                defer { lock.release() }
+                // It may have ended between the look into the folder and the lock.
+                guard let record = try JournalRecord.find(header.uuid, in: options.journalFolder) else {
+                    outcome.outcome = .nothing
+                    outcome.message = "the run has ended by itself"
+                    return outcome
                 }
-                return outcome
+                return try await recovery(of: record).run()
+            } catch let problem as DomainProblem where problem.kind == .refusal {
+                outcome.outcome = .busy
+                outcome.message = problem.description
+            } catch {
+                outcome.message = String(describing: error)
             }
-        } catch let error as LibvirtError {
-            return DomainOutcome(name: selector, outcome: .failed, message: error.message)
+            return outcome
         } catch {
-            return DomainOutcome(name: selector, outcome: .failed, message: String(describing: error))
+            return RecoveryOutcome(name: path, outcome: .left, message: String(describing: error))
+        }
+    }
+
+    private func recovery(of record: JournalRecord) -> Recovery {
+        Recovery(connection: connection, runner: runner, record: record) { [progress] text in
+            progress(ProgressEvent(domain: record.header.domain, text: text))
+        }
+    }
+
+    /// Makes the plan, and throws what speaks against it.
+    private func accepted(_ selector: String, _ made: inout Plan?) async throws -> Plan {
+        let plan = try await plan(selector)
+        made = plan
+        guard plan.refusals.isEmpty else {
+            throw DomainProblem(plan.refusals.joined(separator: "\n"), kind: .refusal)
+        }
+        return plan
+    }
+
+    /// Whatever comes of `work` is a row of the report, with the plan where one was made.
+    private func row(
+        for selector: String, _ work: (inout Plan?) async throws -> DomainOutcome
+    ) async -> DomainOutcome {
+        var plan: Plan?
+        do {
+            return try await work(&plan)
+        } catch {
+            var outcome = DomainOutcome(name: selector, outcome: .failed, message: String(describing: error))
+            if let plan { outcome = DomainOutcome(plan: plan, outcome: .failed, message: outcome.message) }
+            switch error {
+            case let error as LibvirtError where plan == nil:
+                outcome.message = error.message
+            case let problem as DomainProblem where problem.kind == .refusal:
+                outcome.outcome = .refused
+            case is CancellationError:
+                outcome.message = "cancelled; its disks are as they were"
+                outcome.isCancelled = true
+            default: break
+            }
+            return outcome
         }
     }
 
     private func repair(_ plan: Plan) async throws -> DomainOutcome {
-        let lock = try RunFolders.lock(plan.domain.uuid, name: plan.domain.name)
-        defer { lock.release() }
-        var plan = plan
-        if plan.destroysCrashed, options.mode == .repair {
-            try await connection.destroy(plan.domain)
-            // While QEMU held its images they could not be checked; and its last writes may have changed them.
-            plan = try await self.plan(plan.domain.uuid)
-            guard plan.refusals.isEmpty else {
-                return DomainOutcome(plan: plan, outcome: .refused, message: plan.refusals.joined(separator: "\n"))
-            }
-        }
-        let planned = plan
-        var outcome = DomainOutcome(plan: planned, outcome: .failed)
+        var outcome = DomainOutcome(plan: plan, outcome: .failed)
         let merged = Attempts.Merged()
         do {
-            outcome.take(try await attempts(planned, merged))
+            outcome.take(try await attempts(plan, merged))
         } catch {
             // What is merged is merged, whatever fails afterwards.
             guard let summary = merged.summary else { throw error }
@@ -111,16 +172,51 @@ public struct Pipeline: Sendable {
     }
 
     private func attempts(_ plan: Plan, _ merged: Attempts.Merged) async throws -> Attempts.Summary {
-        try await RunFolders.with(domain: plan.domain.name, logFolder: options.logFolder) { folders in
-            let log = try folders.openLog("run")
-            defer { try? log.close() }
-            return try await StorageDaemon.run(by: runner, log: log) { daemon in
-                try await Attempts(
-                    connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
-                    daemon: daemon, folders: folders, merged: merged,
-                    progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
-                ).run()
+        let folders = RunFolders(domain: plan.domain.name, logFolder: options.logFolder)
+        return try await withJournal(of: plan, folders) { journal in
+            try await folders.made {
+                let log = try folders.openLog("run")
+                defer { try? log.close() }
+                return try await StorageDaemon.run(by: runner, log: log) { daemon in
+                    try await Attempts(
+                        connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
+                        daemon: daemon, folders: folders, journal: journal, merged: merged,
+                        progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
+                    ).run()
+                }
             }
+        }
+    }
+
+    /// Writes the run's journal around it. It stays where the domain's XML may name overlays, or something can't be taken
+    /// down: then there is something to recover.
+    private func withJournal<Value: Sendable>(
+        of plan: Plan, _ folders: RunFolders, _ body: (Journal) async throws -> Value
+    ) async throws -> Value {
+        let header = JournalHeader(
+            run: folders.run, machine: Files.machineID, connection: try await connection.uri(),
+            domain: plan.domain.name, uuid: plan.domain.uuid, startedAt: folders.startedAt, log: folders.log,
+            overlays: plan.attached.map { disk in
+                JournalHeader.Overlay(
+                    target: disk.target, disk: disk.path,
+                    overlay: Protection.overlayPath(disk, run: folders.run))
+            })
+        let journal = try Journal.begin(header, in: options.journalFolder)
+        do {
+            let value = try await RunMark.$run.withValue(folders.run) { try await body(journal) }
+            if !journal.isOpenEnded { try journal.end() }
+            return value
+        } catch {
+            guard !journal.isOpenEnded else { throw error }
+            if error is CleanUpError {
+                do {
+                    try await TakeDown(header).all()
+                } catch let second {
+                    throw CleanUpError(work: error, cleanUp: second)
+                }
+            }
+            try journal.end()
+            throw error
         }
     }
 

@@ -6,6 +6,8 @@ import SystemPackage
 struct RunFolders: Sendable {
     /// Names this run: overlays, mappings and folders carry it. Letters and digits.
     let run: String
+    /// When it began: UTC, as `20260131T235959Z`.
+    let startedAt: String
     /// Sockets and FUSE files; only root can look into it.
     let runtime: String
     /// Device nodes that checkers get to see. Not under /run, which systemd mounts `nodev`.
@@ -13,21 +15,30 @@ struct RunFolders: Sendable {
     /// What the checkers printed; stays.
     let log: String
 
-    /// Makes the folders.
-    static func with<Value: Sendable>(
-        domain: String, logFolder: String, _ body: (RunFolders) async throws -> Value
-    ) async throws -> Value {
-        let run = String(UUID().uuidString.lowercased().filter { $0 != "-" }.prefix(12))
-        let folders = RunFolders(
-            run: run, runtime: "/run/virt-fsck/\(run)", devices: "/dev/virt-fsck/\(run)",
-            log: "\(logFolder)/\(FileName.safe(domain))-\(Files.timestamp())-\(run)")
-        return try await scoped {
-            for folder in [folders.runtime, folders.devices, folders.log] { try Files.makeFolder(folder) }
-            return try await body(folders)
+    /// Makes the folders for the time of `body`.
+    func made<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        try await scoped {
+            for folder in [runtime, devices, log] { try Files.makeFolder(folder) }
+            return try await body()
         } close: {
-            for folder in [folders.runtime, folders.devices] { try Files.removeFolder(folder) }
+            for folder in [runtime, devices] { try Files.removeFolder(folder) }
         }
     }
+
+    /// Where a run has its sockets and FUSE files.
+    static func runtime(of run: String) -> String { "/run/virt-fsck/\(run)" }
+    /// Where a run has its device nodes.
+    static func devices(of run: String) -> String { "/dev/virt-fsck/\(run)" }
+    /// Whether a text can be the name of a run.
+    static func isRunName(_ text: String) -> Bool {
+        text.utf8.count == runNameLength
+            && text.utf8.allSatisfy { byte in
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+            }
+    }
+
+    private static let runNameLength = 12
 
     /// Keeps other runs from a domain until it is released.
     ///
@@ -41,11 +52,26 @@ struct RunFolders: Sendable {
         return lock
     }
 
-    /// Opens the run's own log for appending.
-    func openLog(_ name: String) throws -> FileDescriptor {
-        try FileDescriptor.open(
-            FilePath("\(log)/\(name).log"), .writeOnly, options: [.create, .append, .closeOnExec],
+    /// Opens a log of this run for appending.
+    func openLog(_ name: String) throws -> FileDescriptor { try Self.openLog(name, in: log) }
+
+    /// Opens a log of a run for appending.
+    static func openLog(_ name: String, in folder: String) throws -> FileDescriptor {
+        try Files.makeFolder(folder)
+        return try FileDescriptor.open(
+            FilePath("\(folder)/\(name).log"), .writeOnly, options: [.create, .append, .closeOnExec],
             permissions: [.ownerReadWrite])
+    }
+}
+
+extension RunFolders {
+    /// Names the folders of a new run.
+    init(domain: String, logFolder: String) {
+        let run = String(UUID().uuidString.lowercased().filter { $0 != "-" }.prefix(Self.runNameLength))
+        let startedAt = Files.timestamp()
+        self.init(
+            run: run, startedAt: startedAt, runtime: Self.runtime(of: run), devices: Self.devices(of: run),
+            log: "\(logFolder)/\(FileName.safe(domain))-\(startedAt)-\(run)")
     }
 }
 

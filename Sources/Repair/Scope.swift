@@ -45,3 +45,12 @@ func withAll<Item: Sendable, Lent: Sendable, Value: Sendable>(
         try await withAll(items.dropFirst(), lent: lent + [next], open: open, body: body)
     }
 }
+
+extension Sequence {
+    /// One element after the other.
+    func asyncMap<Value>(_ transform: (Element) async -> Value) async -> [Value] {
+        var values: [Value] = []
+        for element in self { values.append(await transform(element)) }
+        return values
+    }
+}

@@ -10,6 +10,6 @@ struct CheckCommand: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        try await Session(common: common, options: common.options(.check)).run()
+        try await common.session.run(common, common.options(.check))
     }
 }

@@ -7,15 +7,7 @@ struct CommonOptions: ParsableArguments {
     @Argument(help: "Name, UUID or id of a domain.")
     var domains: [String]
 
-    @Option(
-        name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, else qemu:///system).")
-    var connect: String?
-
-    @Flag(help: "Print one JSON document instead of text.")
-    var json = false
-
-    @Flag(name: [.short, .long], help: "No progress on standard error.")
-    var quiet = false
+    @OptionGroup var session: Session
 
     @Flag(name: [.short, .long], help: "Say more: stages with their times, images, logs.")
     var verbose = false

@@ -27,6 +27,6 @@ struct RepairCommand: AsyncParsableCommand {
         var options = common.options(.repair)
         options.commit = commit
         options.start = noStart ? .never : start ?? .repaired
-        try await Session(common: common, options: options).run()
+        try await common.session.run(common, options)
     }
 }

@@ -4,28 +4,33 @@ import HostTools
 import Libvirt
 import Repair
 
-/// One run of the program: connects, takes each domain the whole way, reports, and ends with the report's exit status.
-struct Session {
-    let common: CommonOptions
-    let options: Options
+/// One run of the program: connects, works, reports, and ends with the report's exit status.
+struct Session: ParsableArguments {
+    @Option(
+        name: [.short, .long], help: "libvirt connection URI (default: $LIBVIRT_DEFAULT_URI, else qemu:///system).")
+    var connect: String?
 
-    func run() async throws {
+    @Flag(help: "Print one JSON document instead of text.")
+    var json = false
+
+    @Flag(name: [.short, .long], help: "No progress on standard error.")
+    var quiet = false
+
+    /// Takes each domain the whole way, or with `--dry-run` only plans it.
+    func run(_ common: CommonOptions, _ options: Options) async throws {
         let startedAt = Date()
-        let uri = common.connect
+        var report = Report(
+            version: VirtFsck.version, host: "", connection: connect ?? "", startedAt: startedAt, finishedAt: startedAt,
+            domains: [])
         do {
-            let connection = try await Connection.open(uri, timeout: .seconds(15))
-            let name = try await connection.uri()
-            let host = try await connection.hostname()
-            var outcomes: [DomainOutcome] = []
-            var status: ExitStatus = []
-            if let problem = RemoteConnection.problem(uri: name) {
-                outcomes = common.domains.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
+            let connection = try await connection()
+            report.connection = try await connection.uri()
+            report.host = try await connection.hostname()
+            if let problem = RemoteConnection.problem(uri: report.connection) {
+                report.domains = common.domains.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
             } else {
-                let progress = ProgressLine(isShown: !common.quiet)
-                let pipeline = Pipeline(
-                    connection: connection, runner: HostCommandRunner(), options: options,
-                    progress: { progress.show($0) })
-                (outcomes, status) = await cancelledBySignals {
+                let pipeline = pipeline(connection, options)
+                (report.domains, report.additionalStatus) = await cancelledBySignals {
                     var outcomes: [DomainOutcome] = []
                     for domain in common.domains where !Task.isCancelled {
                         outcomes.append(
@@ -36,23 +41,12 @@ struct Session {
                     return (outcomes, Task.isCancelled ? ExitStatus.cancelled : [])
                 }
             }
-            try finish(
-                Report(
-                    version: VirtFsck.version, host: host, connection: name, startedAt: startedAt, finishedAt: Date(),
-                    domains: outcomes, additionalStatus: status))
         } catch let error as LibvirtError {
-            let shown = uri ?? "the default connection (qemu:///system)"
-            let problem = "libvirt: \(shown): \(error.message); is libvirtd running? (systemctl status libvirtd)"
-            try finish(
-                Report(
-                    version: VirtFsck.version, host: "", connection: uri ?? "", startedAt: startedAt,
-                    finishedAt: Date(),
-                    domains: common.domains.map { DomainOutcome(name: $0, outcome: .failed, message: problem) }))
+            let problem = words(for: error)
+            report.domains = common.domains.map { DomainOutcome(name: $0, outcome: .failed, message: problem) }
         }
-    }
-
-    private func finish(_ report: Report) throws {
-        if common.json {
+        report.finishedAt = Date()
+        if json {
             Terminal.output(try report.json())
         } else {
             let text = TextReport(report, verbosity: common.verbose ? .verbose : .normal)
@@ -60,5 +54,49 @@ struct Session {
             Terminal.error(text.problems)
         }
         throw ExitCode(report.exitStatus.rawValue)
+    }
+
+    /// Finishes or undoes what interrupted runs left: those on some domains, or all of them.
+    func run(recovering domains: [String]) async throws {
+        let startedAt = Date()
+        var report = RecoveryReport(
+            version: VirtFsck.version, host: "", connection: connect ?? "", startedAt: startedAt, finishedAt: startedAt,
+            runs: [])
+        do {
+            let connection = try await connection()
+            report.connection = try await connection.uri()
+            report.host = try await connection.hostname()
+            if let problem = RemoteConnection.problem(uri: report.connection) {
+                report.problem = problem
+            } else {
+                let pipeline = pipeline(connection, Options())
+                report.runs = await cancelledBySignals { await pipeline.recover(domains) }
+            }
+        } catch let error as LibvirtError {
+            report.problem = words(for: error)
+        }
+        report.finishedAt = Date()
+        if json {
+            Terminal.output(try report.json())
+        } else {
+            Terminal.output(report.results)
+            Terminal.error(report.problems)
+        }
+        throw ExitCode(report.exitStatus.rawValue)
+    }
+
+    private func connection() async throws -> Connection {
+        try await Connection.open(connect, timeout: .seconds(15))
+    }
+
+    private func pipeline(_ connection: Connection, _ options: Options) -> Pipeline {
+        let progress = ProgressLine(isShown: !quiet)
+        return Pipeline(
+            connection: connection, runner: HostCommandRunner(), options: options, progress: { progress.show($0) })
+    }
+
+    private func words(for error: LibvirtError) -> String {
+        let shown = connect ?? "the default connection (qemu:///system)"
+        return "libvirt: \(shown): \(error.message); is libvirtd running? (systemctl status libvirtd)"
     }
 }

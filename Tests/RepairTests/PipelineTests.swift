@@ -39,6 +39,7 @@ final class TestHost: Sendable {
     func pipeline(_ connection: Connection, _ options: Options = Options()) -> Pipeline {
         var options = options
         options.logFolder = file("log")
+        options.journalFolder = file("journal")
         return Pipeline(connection: connection, runner: HostCommandRunner(), options: options) { _ in }
     }
 

@@ -134,7 +134,8 @@ struct PlanTests {
         Case(
             "our overlay",
             "vda: an interrupted run left the domain on its overlay /images/web.qcow2.virt-fsck-0123456789ab.qcow2; everything "
-                + "repaired is in there: start the domain, or merge it with qemu-img commit"
+                + "repaired is in there, and the domain can be started as it is; finish the run with: virt-fsck recover "
+                + "(where that knows no run any more: qemu-img commit, then virsh edit)"
         ) { $0.path = "/images/web.qcow2.virt-fsck-0123456789ab.qcow2" },
         Case(
             "in use", "vda: /images/web.qcow2 is used by a, b too; a repair would change that domain's disk"

@@ -74,7 +74,7 @@ struct VolumeCheckTests {
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.path + "/volume-check-\(UUID().uuidString)"
-        folders = RunFolders(run: "r", runtime: folder, devices: folder, log: folder)
+        folders = RunFolders(run: "r", startedAt: "", runtime: folder, devices: folder, log: folder)
         try Files.makeFolder(folder)
     }
 

@@ -27,7 +27,7 @@ public final class BackgroundProcess: Sendable {
         let running = Task {
             defer { start.finish() }
             _ = try await Subprocess.run(
-                .path(path), arguments: Arguments(command.arguments), environment: HostEnvironment.value,
+                .path(path), arguments: Arguments(command.arguments), environment: HostEnvironment.value(.holder),
                 platformOptions: HostEnvironment.ownProcessGroup,
                 input: .fileDescriptor(standardInput, closeAfterSpawningProcess: false),
                 output: .fileDescriptor(log, closeAfterSpawningProcess: false),

@@ -68,7 +68,7 @@ public struct HostCommandRunner: CommandRunner {
         Configuration(
             executable: .path(FilePath(try requiredPath(of: command.program))),
             arguments: Arguments(command.arguments),
-            environment: HostEnvironment.value,
+            environment: HostEnvironment.value(.worker),
             platformOptions: HostEnvironment.ownProcessGroup)
     }
 
@@ -115,12 +115,16 @@ public struct HostCommandRunner: CommandRunner {
 
 /// What every program of ours gets from us, and nothing of the caller's.
 enum HostEnvironment {
-    static let value = Environment.custom([
-        "PATH": HostCommandRunner.searchPath.joined(separator: ":"),
-        "LC_ALL": "C",
-        "HOME": "/",
-        "LVM_SUPPRESS_FD_WARNINGS": "1",
-    ])
+    static func value(_ role: RunMark.Role) -> Environment {
+        let fixed = [
+            "PATH": HostCommandRunner.searchPath.joined(separator: ":"),
+            "LC_ALL": "C",
+            "HOME": "/",
+            "LVM_SUPPRESS_FD_WARNINGS": "1",
+        ]
+        let all = fixed.merging(RunMark.environment(role)) { fixed, _ in fixed }
+        return .custom(Dictionary(uniqueKeysWithValues: all.map { (Environment.Key(stringLiteral: $0.key), $0.value) }))
+    }
 
     static var ownProcessGroup: PlatformOptions {
         var options = PlatformOptions()

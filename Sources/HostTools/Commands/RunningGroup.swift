@@ -64,20 +64,9 @@ final class RunningGroup: Sendable {
 
     /// By /proc: state and group are the first and the third field behind the name (proc(5)).
     private static func hasLivingMember(_ group: pid_t) -> Bool {
-        guard let folder = opendir("/proc") else { return true }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard pid_t(name) != nil, let file = try? FileDescriptor.open("/proc/\(name)/stat", .readOnly) else {
-                continue
-            }
-            defer { try? file.close() }
-            var text = [UInt8](repeating: 0, count: 512)
-            guard let count = try? text.withUnsafeMutableBytes({ try file.read(into: $0) }),
-                let fields = String(decoding: text[..<count], as: UTF8.self).split(separator: ")").last?.split(
-                    separator: " "),
+        for name in Files.entries(of: "/proc") {
+            guard pid_t(name) != nil,
+                let fields = Files.line(of: "/proc/\(name)/stat")?.split(separator: ")").last?.split(separator: " "),
                 fields.count > 2
             else { continue }
             if pid_t(fields[2]) == group, fields[0] != "Z", fields[0] != "X" { return true }

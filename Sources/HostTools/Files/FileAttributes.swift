@@ -3,7 +3,7 @@ import Glibc
 public import SystemPackage
 
 /// Owner, mode and extended attributes (ACL, SELinux label) of a file: what a file that takes another's place must have.
-public struct FileAttributes: Hashable, Sendable {
+public struct FileAttributes: Hashable, Sendable, Codable {
     private let userID: UInt32
     private let groupID: UInt32
     private let mode: UInt32

@@ -46,6 +46,15 @@ public struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
+    /// Looks at `path` itself, not at where a symbolic link leads.
+    ///
+    /// - Throws: `Errno`.
+    public init(ofLink path: String) throws(Errno) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw Errno(rawValue: errno) }
+        self.init(status)
+    }
+
     private init(_ status: stat) {
         kind =
             switch status.st_mode & S_IFMT {

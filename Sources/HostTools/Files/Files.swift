@@ -47,6 +47,84 @@ public enum Files {
         guard unlink(path) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
     }
 
+    /// Gives a file another name on the same filesystem, in one step; what had that name is gone (rename(2)).
+    ///
+    /// - Throws: `Errno`.
+    public static func rename(_ path: String, to other: String) throws(Errno) {
+        guard Glibc.rename(path, other) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Removes a folder with everything in it. Symbolic links are removed, not followed; one that is gone already is fine.
+    ///
+    /// - Throws: `Errno`; `EBUSY` where something is mounted in it.
+    public static func removeTree(_ path: String) throws(Errno) {
+        for name in entries(of: path) {
+            let inner = "\(path)/\(name)"
+            if unlink(inner) == 0 || errno == ENOENT { continue }
+            guard errno == EISDIR || errno == EPERM else { throw Errno(rawValue: errno) }
+            try removeTree(inner)
+        }
+        try removeFolder(path)
+    }
+
+    /// Names of what is in a folder, in no order; empty where it can't be read.
+    public static func entries(of folder: String) -> [String] {
+        guard let stream = opendir(folder) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The first `limit` bytes of a file; nil where it can't be read.
+    public static func content(of path: String, limit: Int) -> [UInt8]? {
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec]) else {
+            return nil
+        }
+        defer { try? file.close() }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            guard let more = try? bytes.withUnsafeMutableBytes({ try file.read(into: .init(rebasing: $0[count...])) })
+            else { return nil }
+            if more == 0 { break }
+            count += more
+        }
+        return Array(bytes[..<count])
+    }
+
+    /// The text of a small file without its last newline, such as one of sysfs; nil where it can't be read.
+    public static func line(of path: String) -> String? {
+        content(of: path, limit: 4096).map { bytes in
+            String(decoding: bytes.last == UInt8(ascii: "\n") ? bytes.dropLast() : bytes[...], as: UTF8.self)
+        }
+    }
+
+    /// What tells this machine from others for good (machine-id(5)); its name where it has none.
+    public static var machineID: String {
+        if let id = line(of: "/etc/machine-id"), !id.isEmpty { return id }
+        var name = [CChar](repeating: 0, count: 256)
+        gethostname(&name, name.count - 1)
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Takes down everything that is mounted somewhere below a folder (proc_pid_mountinfo(5)).
+    ///
+    /// - Throws: `Errno`.
+    public static func unmountAll(below folder: String) throws(Errno) {
+        let table = content(of: "/proc/self/mountinfo", limit: 16 << 20) ?? []
+        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").reversed() {
+            let fields = line.split(separator: " ")
+            guard fields.count > 4, fields[4].hasPrefix(folder + "/") else { continue }
+            try unmount(String(fields[4]))
+        }
+    }
+
     /// Takes what is mounted at `path` out of the folder tree at once, and down when nobody uses it any more. Where nothing
     /// is mounted, nothing happens.
     ///

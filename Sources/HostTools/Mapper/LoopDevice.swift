@@ -215,10 +215,7 @@ private struct LockedNode: ~Copyable {
     /// In a container /dev doesn't grow by itself.
     private static func makeNode(_ path: String, number: Int) throws(DeviceError) {
         let file = "/sys/block/loop\(number)/dev"
-        let source = try OwnedDescriptor(opening: file, O_RDONLY)
-        var text = [UInt8](repeating: 0, count: 64)
-        let count = read(source.value, &text, text.count)
-        guard count > 0, let device = DeviceNumber(String(decoding: text[..<count], as: UTF8.self)) else {
+        guard let device = Files.line(of: file).flatMap(DeviceNumber.init) else {
             throw DeviceError(path: file, operation: "read", code: .ioError)
         }
         do throws(DeviceError) {

@@ -90,12 +90,6 @@ public final class NBDDevice: Sendable {
     }
 
     private static func size(_ folder: String) -> UInt64 {
-        guard let file = try? FileDescriptor.open("\(folder)/size", .readOnly, options: [.closeOnExec]) else {
-            return 0
-        }
-        defer { try? file.close() }
-        var text = [UInt8](repeating: 0, count: 32)
-        let count = (try? text.withUnsafeMutableBytes { try file.read(into: $0) }) ?? 0
-        return UInt64(String(decoding: text[..<count], as: UTF8.self).filter(\.isNumber)) ?? 0
+        Files.line(of: "\(folder)/size").flatMap(UInt64.init) ?? 0
     }
 }

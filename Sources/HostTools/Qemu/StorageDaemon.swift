@@ -26,7 +26,7 @@ public struct StorageDaemon: Sendable {
             defer { start.finish() }
             _ = try await Subprocess.run(
                 .path(path), arguments: ["--chardev", "stdio,id=qmp", "--monitor", "qmp"],
-                environment: HostEnvironment.value, platformOptions: HostEnvironment.ownProcessGroup,
+                environment: HostEnvironment.value(.daemon), platformOptions: HostEnvironment.ownProcessGroup,
                 input: .inputWriter, output: .sequence,
                 error: .fileDescriptor(log, closeAfterSpawningProcess: false)
             ) { execution in
@@ -122,6 +122,18 @@ public struct StorageDaemon: Sendable {
                     "backing-file": .string(backing.path), "backing-fmt": .string(backing.format),
                 ]
             ])
+        try await openOverlay(node, over: base)
+    }
+
+    /// Opens the overlay in the file `path` as node `node` on top of node `base`.
+    public func openOverlay(_ node: String, path: String, over base: String) async throws {
+        _ = try await session.execute(
+            "blockdev-add",
+            ["node-name": .string("\(node)-file"), "driver": "file", "filename": .string(path)])
+        try await openOverlay(node, over: base)
+    }
+
+    private func openOverlay(_ node: String, over base: String) async throws {
         _ = try await session.execute(
             "blockdev-add",
             [

@@ -11,6 +11,9 @@ struct Commit: Sendable {
     let daemon: StorageDaemon
     let plan: Plan
     let watch: StartWatch
+    let journal: Journal
+
+    private var disks: DomainDisks { DomainDisks(connection: connection, domain: plan.domain) }
 
     /// Merges these overlays. No device, mapping or export may be left on them.
     ///
@@ -23,12 +26,13 @@ struct Commit: Sendable {
         }
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
-        let edited = try await overlayXML(overlays, substitutions)
-        // From here on nobody can say for sure that the XML doesn't name the overlays.
-        for overlay in overlays { overlay.fate.keep() }
+        let (current, edited) = try await overlayXML(overlays, substitutions)
+        let pointing = try Pointing(substitutions, xml: current)
+        try journal.append(.point(pointing))
         var hasMerged = false
         do {
-            try await pointAtOverlays(edited, substitutions)
+            try await point(edited, at: substitutions)
+            try journal.append(.merge)
             for overlay in overlays {
                 let target = overlay.disk.target
                 try await daemon.merge(overlay.node, into: overlay.base) { done, total in
@@ -38,19 +42,22 @@ struct Commit: Sendable {
                 try Files.sync(overlay.disk.path)
                 hasMerged = true
             }
-            try await pointBack(substitutions)
+            try journal.append(.merged)
+            try await pointBack(pointing)
+            try pointing.restoreAttributes()
         } catch QMPError.refused("block-commit", let reason) where !hasMerged {
             // Refused before the first byte (somebody reads the disk, say).
-            try await takeBack(overlays, substitutions, because: "the merge was refused: \(reason)")
+            try await takeBack(pointing, because: "the merge was refused: \(reason)")
         } catch let problem as DefineError {
-            try await takeBack(overlays, substitutions, because: "\(problem.reason)")
+            try await takeBack(pointing, because: "\(problem.reason)")
         } catch {
             throw DomainProblem(
                 "the repair is proven, but its merge did not end: \(error). The domain points at "
                     + overlays.map(\.path).joined(separator: ", ")
-                    + ", which holds everything: it can be started as it is, and the merge be finished later")
+                    + ", which holds everything: it can be started as it is; finish the merge with: virt-fsck recover "
+                    + plan.domain.name)
         }
-        for overlay in overlays { overlay.fate.discard() }
+        journal.settled()
     }
 
     /// Nobody may have started the domain, or saved it, since it was planned.
@@ -79,25 +86,26 @@ struct Commit: Sendable {
     }
 
     /// Nothing is merged yet, so the way back is open: the disks are what they were, and the domain gets them back.
-    private func takeBack(
-        _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution], because reason: String
-    ) async throws {
+    private func takeBack(_ pointing: Pointing, because reason: String) async throws {
         do {
-            try await pointBack(substitutions)
+            try journal.append(.takeBack)
+            try await pointBack(pointing)
+            try pointing.restoreAttributes()
         } catch {
             throw DomainProblem(
                 "\(reason); the disks are as they were, but the domain may point at "
-                    + overlays.map(\.path).joined(separator: ", ")
-                    + ", which holds the proven repair, and could not be pointed back: \(error)")
+                    + pointing.substitutions.map(\.overlay).joined(separator: ", ")
+                    + ", which holds the proven repair, and could not be pointed back: \(error); try again with: "
+                    + "virt-fsck recover \(plan.domain.name)")
         }
-        for overlay in overlays { overlay.fate.discard() }
+        journal.settled()
         throw DomainProblem("\(reason); the repair is thrown away, the disks are as they were")
     }
 
-    /// The domain's XML with the overlays in the places of its disks.
+    /// The domain's XML as it is, and with the overlays in the places of its disks.
     private func overlayXML(
         _ overlays: [Overlays.Overlay], _ substitutions: [DomainXMLEdit.Substitution]
-    ) async throws -> String {
+    ) async throws -> (current: String, edited: String) {
         let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
         let disks = try DomainDescription(xml: current).disks
         for overlay in overlays {
@@ -110,8 +118,8 @@ struct Commit: Sendable {
         }
         let edited = try DomainXMLEdit.pointAtOverlays(current, substitutions)
         // There must be a way back before there is a way forward.
-        _ = try DomainXMLEdit.pointBack(edited, to: plan.xml, substitutions)
-        return edited
+        _ = try DomainXMLEdit.pointBack(edited, to: current, substitutions)
+        return (current, edited)
     }
 
     /// The domain could not be pointed at the overlays, or not for sure.
@@ -119,45 +127,19 @@ struct Commit: Sendable {
         let reason: any Error
     }
 
-    private func pointAtOverlays(_ edited: String, _ substitutions: [DomainXMLEdit.Substitution]) async throws {
+    private func point(_ edited: String, at substitutions: [DomainXMLEdit.Substitution]) async throws {
         do {
-            try await define(edited) { disks in
-                substitutions.allSatisfy { wanted in
-                    disks.contains {
-                        $0.target == wanted.target && $0.path == wanted.overlay && $0.format == "qcow2"
-                    }
-                }
-            }
+            try await disks.point(edited, at: substitutions)
         } catch {
             throw DefineError(reason: error)
         }
     }
 
-    private func pointBack(_ substitutions: [DomainXMLEdit.Substitution]) async throws {
+    private func pointBack(_ pointing: Pointing) async throws {
         let summary = try await connection.summary(of: plan.domain)
         guard !summary.isActive else {
             throw DomainProblem("\(plan.domain.name): was started on the overlay")
         }
-        let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
-        let overlays = Set(substitutions.map(\.overlay))
-        guard try DomainDescription(xml: current).disks.contains(where: { overlays.contains($0.path ?? "") }) else {
-            return
-        }
-        let edited = try DomainXMLEdit.pointBack(current, to: plan.xml, substitutions)
-        try await define(edited) { disks in
-            !disks.contains { overlays.contains($0.path ?? "") }
-        }
-    }
-
-    /// Defines an XML, reads it back, and brings it to the disk: libvirt syncs the file, not its folder.
-    private func define(_ xml: String, check: ([Disk]) -> Bool) async throws {
-        try await connection.define(xml: xml)
-        let current = try await connection.xml(of: plan.domain, [.inactive, .secure])
-        guard check(try DomainDescription(xml: current).disks) else {
-            throw DomainProblem("\(plan.domain.name): libvirt did not keep the disks that it was given")
-        }
-        for folder in LibvirtConfiguration.folders where Files.exists(folder) {
-            try Files.syncFilesystem(of: folder)
-        }
+        try await disks.pointBack(pointing.substitutions, to: pointing.xml)
     }
 }

@@ -4,7 +4,7 @@ import LibXML
 /// Points a domain's disks at overlays and back. Pure: XML in, XML out.
 enum DomainXMLEdit {
     /// A disk and the overlay that takes its place.
-    struct Substitution: Hashable, Sendable {
+    struct Substitution: Hashable, Sendable, Codable {
         var target: String
         /// The disk's path, as the XML names it or a storage pool resolves it.
         var disk: String

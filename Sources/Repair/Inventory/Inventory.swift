@@ -108,8 +108,8 @@ struct InventoryReader {
         return layers
     }
 
-    /// Which other domains name which image in their XML, as disk or as backing file.
-    private func usersOfImages(except id: DomainID) async throws -> [FileIdentity: [String]] {
+    /// Which domains name which image in their XML, as disk or as backing file, one domain excepted.
+    func usersOfImages(except id: DomainID?) async throws -> [FileIdentity: [String]] {
         var users: [FileIdentity: [String]] = [:]
         for other in try await connection.listDomains() where other != id {
             // A domain that vanishes between the list and this line uses nothing.

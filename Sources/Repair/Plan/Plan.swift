@@ -178,7 +178,8 @@ extension Plan {
         if inventory.isOverlayOfOurs {
             refusals.append(
                 "\(target): an interrupted run left the domain on its overlay \(inventory.path ?? ""); everything "
-                    + "repaired is in there: start the domain, or merge it with qemu-img commit")
+                    + "repaired is in there: the domain can be started as it is; finish the merge with: virt-fsck recover"
+            )
         }
         if !inventory.otherUsers.isEmpty {
             refusals.append(

@@ -11,8 +11,6 @@ struct Overlays: Sendable {
         let base: String
         /// The daemon's node of the overlay.
         let node: String
-        /// What happens to its file.
-        let fate = OverlayFate()
     }
 
     let all: [Overlay]
@@ -26,7 +24,7 @@ struct Overlays: Sendable {
 /// Opens disks in the daemon: read-only, with the formats that the plan names, never probed.
 struct Protection: Sendable {
     let daemon: StorageDaemon
-    let run: String
+    let journal: Journal
 
     /// Opens every disk of the plan. From here on the daemon holds their image locks.
     func openDisks(_ disks: [DiskPlan]) async throws {
@@ -49,12 +47,13 @@ struct Protection: Sendable {
     private func withOverlay<Value: Sendable>(
         over disk: DiskPlan, _ body: (Overlays.Overlay) async throws -> Value
     ) async throws -> Value {
-        let path = "\(disk.overlayFolder)/\(OverlayName.make(disk: disk.path, target: disk.target, run: run))"
+        let path = Self.overlayPath(disk, run: journal.header.run)
         let overlay = Overlays.Overlay(
             disk: disk, path: path, base: Self.baseNode(disk), node: "overlay-\(FileName.safe(disk.target))")
         guard let image = disk.chain.first else { throw DomainProblem("\(disk.target): has no image") }
         try OverlayFile.create(path, like: disk.path)
         let daemon = daemon
+        let journal = journal
         return try await scoped {
             try await daemon.createOverlay(
                 overlay.node, path: path, size: disk.size, over: overlay.base, backing: image)
@@ -63,8 +62,13 @@ struct Protection: Sendable {
             // Closing fails where it was never opened, or the daemon is gone: the file goes all the same.
             try? await daemon.close(overlay.node)
             try? await daemon.close("\(overlay.node)-file")
-            if !overlay.fate.mustStay { try Files.remove(path) }
+            if !journal.isOpenEnded { try Files.remove(path) }
         }
+    }
+
+    /// Where the overlay of a disk is.
+    static func overlayPath(_ disk: DiskPlan, run: String) -> String {
+        "\(disk.overlayFolder)/\(OverlayName.make(disk: disk.path, target: disk.target, run: run))"
     }
 
     private static func baseNode(_ disk: DiskPlan) -> String { "disk-\(FileName.safe(disk.target))" }

@@ -1,0 +1,65 @@
+import HostTools
+import Libvirt
+
+/// The disks of a domain's persistent XML: what they name, and giving them something else to name.
+struct DomainDisks: Sendable {
+    /// What the disks that we substitute name.
+    enum Place: Hashable, Sendable {
+        /// Our overlays, all of them.
+        case overlays
+        /// None of our overlays.
+        case elsewhere
+        /// Some of our overlays.
+        case mixed
+    }
+
+    let connection: Connection
+    let domain: DomainID
+
+    /// What the domain's disks name: in its persistent XML, or with `.live` in what runs now.
+    func place(of substitutions: [DomainXMLEdit.Substitution], _ which: XMLOptions = .inactive) async throws -> Place {
+        let count = try await overlaid(substitutions, which).count
+        return count == 0 ? .elsewhere : count == substitutions.count ? .overlays : .mixed
+    }
+
+    /// Those of the substitutions whose overlays the domain's disks name.
+    func overlaid(
+        _ substitutions: [DomainXMLEdit.Substitution], _ which: XMLOptions
+    ) async throws -> [DomainXMLEdit.Substitution] {
+        let disks = try DomainDescription(xml: try await connection.xml(of: domain, which)).disks
+        return substitutions.filter { wanted in disks.contains { $0.path == wanted.overlay } }
+    }
+
+    /// Defines the XML that names the overlays.
+    func point(_ edited: String, at substitutions: [DomainXMLEdit.Substitution]) async throws {
+        try await define(edited) { disks in
+            substitutions.allSatisfy { wanted in
+                disks.contains { $0.target == wanted.target && $0.path == wanted.overlay && $0.format == "qcow2" }
+            }
+        }
+    }
+
+    /// Gives the disks that name our overlays now what they named in `original`.
+    func pointBack(_ substitutions: [DomainXMLEdit.Substitution], to original: String) async throws {
+        let current = try await connection.xml(of: domain, [.inactive, .secure])
+        let overlays = Set(substitutions.map(\.overlay))
+        guard try DomainDescription(xml: current).disks.contains(where: { overlays.contains($0.path ?? "") }) else {
+            return
+        }
+        try await define(try DomainXMLEdit.pointBack(current, to: original, substitutions)) { disks in
+            !disks.contains { overlays.contains($0.path ?? "") }
+        }
+    }
+
+    /// Defines an XML, reads it back, and brings it to the disk: libvirt syncs the file, not its folder.
+    private func define(_ xml: String, check: ([Disk]) -> Bool) async throws {
+        try await connection.define(xml: xml)
+        let current = try await connection.xml(of: domain, [.inactive, .secure])
+        guard check(try DomainDescription(xml: current).disks) else {
+            throw DomainProblem("\(domain.name): libvirt did not keep the disks that it was given")
+        }
+        for folder in LibvirtConfiguration.folders where Files.exists(folder) {
+            try Files.syncFilesystem(of: folder)
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import HostTools
+import Libvirt
+import SystemPackage
+
+/// Brings an interrupted run to one of two ends: the disks as they were, or the proven repair merged.
+///
+/// Everything is decided from the journal *and* from what is there now: the domain's XML, its state, the files. Each step may
+/// be interrupted in its turn, and is done again then.
+struct Recovery: Sendable {
+    let connection: Connection
+    let runner: any CommandRunner
+    let record: JournalRecord
+    let progress: @Sendable (String) -> Void
+
+    private var name: String { record.header.domain }
+
+    /// Recovers the run. The caller holds the domain's lock.
+    ///
+    /// - Throws: ``DomainProblem`` and others where it can't be recovered now; the journal stays.
+    func run() async throws -> RecoveryOutcome {
+        // Nobody cancels it: half a recovery helps nobody.
+        try await Task { try await recover() }.value
+    }
+
+    private func recover() async throws -> RecoveryOutcome {
+        guard try await connection.uri() == record.header.connection else {
+            throw DomainProblem(
+                "\(name): belongs to another connection: virt-fsck recover --connect \(record.header.connection)")
+        }
+        progress("recovering run \(record.header.run) of \(record.header.startedAt)")
+        let takeDown = TakeDown(record.header)
+        try await takeDown.host()
+        let journal = try Journal.resume(record)
+        let isFinished = try await settle(journal)
+        try takeDown.overlays()
+        try journal.end()
+        return RecoveryOutcome(
+            name: name, uuid: record.header.uuid, run: record.header.run, outcome: isFinished ? .finished : .undone,
+            message: isFinished
+                ? "the proven repair is merged" : "the disks are as they were before the interrupted run")
+    }
+
+    /// Brings the disks and the domain's XML to an end at which nobody needs the overlays.
+    ///
+    /// - Returns: whether the repair is in the disks.
+    private func settle(_ journal: Journal) async throws -> Bool {
+        let domain = try await domain()
+        guard let pointing = record.pointing else {
+            // No run of ours names them, but somebody may have.
+            try await checkUnused(except: nil)
+            return false
+        }
+        try await checkUnused(except: domain)
+        guard let domain else { return try await settleWithoutDomain(pointing, journal) }
+        let disks = DomainDisks(connection: connection, domain: domain)
+        let summary = try await connection.summary(of: domain)
+        if summary.isActive { return try await settle(running: domain, pointing, disks, journal) }
+        switch (try await disks.place(of: pointing.substitutions), record.progress) {
+        case (.mixed, _):
+            throw left("names only some of its overlays now: somebody changed its XML", pointing)
+        case (.overlays, _) where summary.hasManagedSave:
+            throw DomainProblem(
+                "\(name): was started on its overlay and saved: start it and shut it down, or give its memory up (virsh "
+                    + "managedsave-remove \(name)); then: virt-fsck recover \(name)")
+        case (.overlays, .takingBack):
+            try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+        case (.overlays, _):
+            try await merge(pointing, journal) {
+                guard try await !connection.summary(of: domain).isActive else {
+                    throw DomainProblem(
+                        "\(name): was started on its overlay meanwhile; go on with: virt-fsck recover \(name)")
+                }
+                try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+            }
+        case (.elsewhere, .merging):
+            throw left("no longer names its overlays, although a disk may be half merged", pointing)
+        case (.elsewhere, .begun), (.elsewhere, .pointed), (.elsewhere, .takingBack), (.elsewhere, .merged): break
+        }
+        try pointing.restoreAttributes()
+        return journal.hasMerged && record.progress != .takingBack
+    }
+
+    /// The domain runs: on its overlays, which is merged while it runs, or on its disks.
+    private func settle(
+        running domain: DomainID, _ pointing: Pointing, _ disks: DomainDisks, _ journal: Journal
+    ) async throws -> Bool {
+        switch (try await disks.place(of: pointing.substitutions, []), record.pivot) {
+        case (.overlays, _), (.mixed, .some):
+            progress("runs on its overlay: merging while it runs")
+            try await LiveMerge(connection: connection, domain: domain, progress: progress)
+                .run(pointing, journal, suspension: record.pivot)
+            return true
+        case (.mixed, nil):
+            throw left("runs on only some of its overlays: somebody changed its XML", pointing)
+        case (.elsewhere, nil) where record.progress == .merging:
+            throw left("runs without its overlays, although a disk may be half merged: shut it down", pointing)
+        case (.elsewhere, _):
+            // What it has written since is newer than the overlays: they must never be used again.
+            try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+            if record.pivot == .ours, try await connection.summary(of: domain).state == .paused {
+                try await connection.resume(domain)
+            }
+            return record.progress == .merged || record.pivot != nil
+        }
+    }
+
+    /// Its domain was undefined meanwhile. A half-merged disk is made whole all the same.
+    private func settleWithoutDomain(_ pointing: Pointing, _ journal: Journal) async throws -> Bool {
+        guard record.progress == .merging else { return record.progress == .merged }
+        try await merge(pointing, journal) {}
+        try pointing.restoreAttributes()
+        return true
+    }
+
+    /// Merges the overlays, once more or for the first time: an overlay holds everything until it is deleted.
+    ///
+    /// - Parameter pointBack: done while the daemon still holds the images' locks.
+    private func merge(
+        _ pointing: Pointing, _ journal: Journal, then pointBack: () async throws -> Void
+    ) async throws {
+        guard record.progress != .merged else { return try await pointBack() }
+        for substitution in pointing.substitutions { try check(substitution, pointing) }
+        let log = try RunFolders.openLog("recover", in: record.header.log)
+        defer { try? log.close() }
+        try await RunMark.$run.withValue(record.header.run) {
+            try await StorageDaemon.run(by: runner, log: log) { daemon in
+                for (index, substitution) in pointing.substitutions.enumerated() {
+                    try await daemon.open(substitution.chain, as: "disk-\(index)")
+                    try await daemon.openOverlay("overlay-\(index)", path: substitution.overlay, over: "disk-\(index)")
+                }
+                if record.progress == .pointed { try journal.append(.merge) }
+                for (index, substitution) in pointing.substitutions.enumerated() {
+                    progress("\(substitution.target): merging")
+                    try await daemon.merge("overlay-\(index)", into: "disk-\(index)") { _, _ in }
+                    try Files.sync(substitution.disk)
+                }
+                try journal.append(.merged)
+                try await pointBack()
+            }
+        }
+    }
+
+    /// Whether a disk is still the one that the overlay is for.
+    private func check(_ substitution: DomainXMLEdit.Substitution, _ pointing: Pointing) throws {
+        guard Files.exists(substitution.overlay) else {
+            throw left("its overlay \(substitution.overlay) is gone", pointing)
+        }
+        guard let status = try? FileStatus(of: substitution.disk) else {
+            throw left("its disk \(substitution.disk) is gone", pointing)
+        }
+        // The numbers of a device node are new after each boot.
+        guard status.kind == .regular, let mark = pointing.disks[substitution.target] else { return }
+        let isUntouched = record.progress != .pointed || status.modified == mark.modified
+        guard status.identity.inode == mark.inode, isUntouched else {
+            throw left("\(substitution.disk) is not the disk any more that its overlay is for", pointing)
+        }
+    }
+
+    /// Nobody else may use an overlay: a snapshot, say, or another domain.
+    private func checkUnused(except domain: DomainID?) async throws {
+        let files = Set(record.header.overlays.compactMap { try? FileStatus(of: $0.overlay).identity })
+        guard !files.isEmpty else { return }
+        let users = try await InventoryReader(connection: connection, runner: runner).usersOfImages(except: domain)
+        let names = Set(files.flatMap { users[$0] ?? [] }).sorted()
+        guard names.isEmpty else {
+            throw DomainProblem(
+                "\(name): an overlay of the interrupted run is used by \(names.joined(separator: ", ")); end that, then: "
+                    + "virt-fsck recover \(name)")
+        }
+    }
+
+    private func domain() async throws -> DomainID? {
+        do throws(LibvirtError) {
+            let found = try await connection.lookUp(record.header.uuid)
+            // A name may look like a UUID.
+            return found.uuid == record.header.uuid ? found : nil
+        } catch {
+            guard error.code == .noDomain else { throw error }
+            return nil
+        }
+    }
+
+    private func left(_ why: String, _ pointing: Pointing) -> DomainProblem {
+        let overlays = pointing.substitutions.map { "\($0.target): \($0.overlay) over \($0.disk)" }
+        return DomainProblem(
+            "\(name): \(why). The proven repair is in \(overlays.joined(separator: ", ")). To finish, let its XML name "
+                + "these overlays (virsh edit), then: virt-fsck recover \(name). To give the repair up, give it disks from "
+                + "a backup, and delete \(record.path) and the overlays")
+    }
+}

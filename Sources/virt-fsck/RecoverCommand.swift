@@ -1,0 +1,24 @@
+import ArgumentParser
+
+/// `virt-fsck recover [DOMAIN…]`
+struct RecoverCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recover",
+        abstract: "Finish or undo what interrupted runs left (kill -9, power cut).",
+        discussion: """
+            Each interrupted run comes to one of two ends: the disks as they were before it, or the proven repair merged. \
+            What it left on the host is taken down: processes, devices, mappings, mounts, overlays. A repair of the same \
+            domain does this by itself first.
+
+            Exit status: 0 when every run came to its end or none was interrupted, 8 otherwise.
+            """)
+
+    @Argument(help: "Name, UUID or id of a domain; none for every interrupted run.")
+    var domains: [String] = []
+
+    @OptionGroup var session: Session
+
+    func run() async throws {
+        try await session.run(recovering: domains)
+    }
+}
