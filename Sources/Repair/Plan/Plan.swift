@@ -178,7 +178,8 @@ extension Plan {
         if inventory.isOverlayOfOurs {
             refusals.append(
                 "\(target): an interrupted run left the domain on its overlay \(inventory.path ?? ""); everything "
-                    + "repaired is in there: the domain can be started as it is; finish the merge with: virt-fsck recover"
+                    + "repaired is in there, and the domain can be started as it is; finish the run with: virt-fsck recover "
+                    + "(where that knows no run any more: qemu-img commit, then virsh edit)"
             )
         }
         if !inventory.otherUsers.isEmpty {
