@@ -72,6 +72,7 @@ public struct Pipeline: Sendable {
     ///
     /// - Parameter selectors: of domains, as virsh takes them, or as the journal names them; none for every run.
     public func recover(_ selectors: [String]) async -> [RecoveryOutcome] {
+        Remains.sweep(journals: options.journalFolder)
         let found = JournalRecord.all(in: options.journalFolder)
         guard !selectors.isEmpty else { return await found.asyncMap { await recover($0.path, $0.record) } }
         return await selectors.asyncMap { selector in

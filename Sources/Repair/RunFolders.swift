@@ -40,12 +40,15 @@ struct RunFolders: Sendable {
 
     private static let runNameLength = 12
 
+    /// Where the locks of the runs are.
+    static let locks = "/run/virt-fsck"
+
     /// Keeps other runs from a domain until it is released.
     ///
     /// - Throws: ``DomainProblem`` while another run works on it.
     static func lock(_ uuid: String, name: String) throws -> FileLock {
-        try Files.makeFolder("/run/virt-fsck")
-        guard let lock = try FileLock.take("/run/virt-fsck/\(FileName.safe(uuid)).lock") else {
+        try Files.makeFolder(locks)
+        guard let lock = try FileLock.take("\(locks)/\(FileName.safe(uuid)).lock") else {
             throw DomainProblem(
                 "\(name): another virt-fsck is working on it; wait until that has ended", kind: .refusal)
         }

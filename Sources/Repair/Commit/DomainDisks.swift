@@ -39,14 +39,14 @@ struct DomainDisks: Sendable {
         }
     }
 
-    /// Gives the disks that name our overlays now what they named in `original`.
-    func pointBack(_ substitutions: [DomainXMLEdit.Substitution], to original: String) async throws {
+    /// Gives the disks that name our overlays now, or that a pivot gave other words, what they were called in `original`.
+    func pointBack(
+        _ substitutions: [DomainXMLEdit.Substitution], to original: String, _ which: DomainXMLEdit.PointedBack = .byUs
+    ) async throws {
         let current = try await connection.xml(of: domain, [.inactive, .secure])
         let overlays = Set(substitutions.map(\.overlay))
-        guard try DomainDescription(xml: current).disks.contains(where: { overlays.contains($0.path ?? "") }) else {
-            return
-        }
-        try await define(try DomainXMLEdit.pointBack(current, to: original, substitutions)) { disks in
+        if which == .byUs, try await place(of: substitutions) == .elsewhere { return }
+        try await define(try DomainXMLEdit.pointBack(current, to: original, substitutions, which)) { disks in
             !disks.contains { overlays.contains($0.path ?? "") }
         }
     }

@@ -41,8 +41,12 @@ enum DomainXMLEdit {
     /// Puts the disks back in the places of our overlays. Only disks whose source is our overlay *now* change: somebody may
     /// have edited the rest meanwhile.
     ///
-    /// - Parameter original: the XML from before ``pointAtOverlays(_:_:)``, which the disks' own words are taken from.
-    static func pointBack(_ xml: String, to original: String, _ substitutions: [Substitution]) throws -> String {
+    /// - Parameters:
+    ///   - original: the XML from before ``pointAtOverlays(_:_:)``, which the disks' own words are taken from.
+    ///   - which: the disks that are ours to change.
+    static func pointBack(
+        _ xml: String, to original: String, _ substitutions: [Substitution], _ which: PointedBack = .byUs
+    ) throws -> String {
         let before = try Document(original)
         var document = try Document(xml)
         for substitution in substitutions {
@@ -50,9 +54,10 @@ enum DomainXMLEdit {
                 try node.element()
             }
             guard let words = words.first else { continue }
-            let ours = "\(disk)[source/@file=$overlay]"
-            try document.edit(ours, ["dev": substitution.target, "overlay": substitution.overlay]) {
-                disk throws(XMLError) in
+            let names = [
+                "dev": substitution.target, "overlay": substitution.overlay, "disk": substitution.disk,
+            ]
+            try document.edit("\(disk)[\(which.condition)]", names) { disk throws(XMLError) in
                 if let type = words.attribute("type") {
                     try disk.setAttribute("type", to: type)
                 } else {
@@ -64,6 +69,21 @@ enum DomainXMLEdit {
             }
         }
         return try document.serialized()
+    }
+
+    /// Who pointed a disk back.
+    enum PointedBack {
+        /// Nobody yet: it names our overlay.
+        case byUs
+        /// libvirt may have, when the running guest went on to the disk: it names the disk, in words of its own.
+        case byPivot
+
+        fileprivate var condition: String {
+            switch self {
+            case .byUs: "source/@file=$overlay"
+            case .byPivot: "source/@file=$overlay or source/@file=$disk or source/@dev=$disk"
+            }
+        }
     }
 
     private static let disk = "/domain/devices/disk[target/@dev=$dev]"

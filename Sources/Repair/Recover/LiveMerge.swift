@@ -36,7 +36,7 @@ struct LiveMerge: Sendable {
         if !isPaused { try await connection.suspend(domain) }
         try await scoped {
             for target in targets { try await pivot(target) }
-            try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+            try await disks.pointBack(pointing.substitutions, to: pointing.xml, .byPivot)
         } close: { [connection, domain] in
             if suspension == .ours { try await connection.resume(domain) }
         }

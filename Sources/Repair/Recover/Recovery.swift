@@ -96,7 +96,8 @@ struct Recovery: Sendable {
             throw left("runs without its overlays, although a disk may be half merged: shut it down", pointing)
         case (.elsewhere, _):
             // What it has written since is newer than the overlays: they must never be used again.
-            try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+            try await disks.pointBack(
+                pointing.substitutions, to: pointing.xml, record.pivot == nil ? .byUs : .byPivot)
             if record.pivot == .ours, try await connection.summary(of: domain).state == .paused {
                 try await connection.resume(domain)
             }
