@@ -32,7 +32,12 @@ public struct Pipeline: Sendable {
     public func plan(_ selector: String) async throws -> Plan {
         let domain = try await connection.lookUp(selector)
         let inventory = try await InventoryReader(connection: connection, runner: runner).read(domain)
-        return Plan(for: inventory, on: await Host.read(runner, sandbox: sandbox), options: options)
+        var plan = Plan(for: inventory, on: await Host.read(runner, sandbox: sandbox), options: options)
+        if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
+            plan.warnings.append(
+                "run \(record.header.run) of \(record.header.startedAt) was interrupted, and is recovered first")
+        }
+        return plan
     }
 
     /// The plan as a row of the report, for `--dry-run`.
@@ -48,6 +53,11 @@ public struct Pipeline: Sendable {
             let lock = try RunFolders.lock(domain.uuid, name: domain.name)
             defer { lock.release() }
             if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
+                guard options.mode == .repair || record.pointing == nil else {
+                    throw DomainProblem(
+                        "\(domain.name): a repair was interrupted while it was merged, and a check changes no disk; end it "
+                            + "first: virt-fsck recover \(domain.name)", kind: .refusal)
+                }
                 _ = try await recovery(of: record).run()
             }
             var accepted = try await accepted(domain.uuid, &plan)

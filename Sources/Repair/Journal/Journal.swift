@@ -66,9 +66,11 @@ final class Journal: Sendable {
         }
     }
 
-    /// Goes on with the journal of an interrupted run.
+    /// Goes on with the journal of an interrupted run, which may have been killed before what we read of it was on the disk.
     static func resume(_ record: JournalRecord) throws -> Journal {
         let file = try FileDescriptor.open(FilePath(record.path), .readWrite, options: [.closeOnExec])
+        try Files.sync(file)
+        try Files.sync(Files.folder(of: record.path))
         return Journal(
             path: record.path, file: file, header: record.header,
             state: State(

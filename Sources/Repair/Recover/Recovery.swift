@@ -29,49 +29,67 @@ struct Recovery: Sendable {
         }
         progress("recovering run \(record.header.run) of \(record.header.startedAt)")
         let takeDown = TakeDown(record.header)
+        // Before our own daemon, which may write to them as it ends.
+        let isOverlayNewer = try self.isOverlayNewer()
         try await takeDown.host()
         let journal = try Journal.resume(record)
-        let isFinished = try await settle(journal)
+        let isFinished = try await settle(journal, isOverlayNewer: isOverlayNewer)
         try takeDown.overlays()
         try journal.end()
         return RecoveryOutcome(
             name: name, uuid: record.header.uuid, run: record.header.run, outcome: isFinished ? .finished : .undone,
             message: isFinished
-                ? "the proven repair is merged" : "the disks are as they were before the interrupted run")
+                ? "the proven repair is merged into its disks" : "its disks are as they were before the interrupted run"
+        )
     }
 
     /// Brings the disks and the domain's XML to an end at which nobody needs the overlays.
     ///
     /// - Returns: whether the repair is in the disks.
-    private func settle(_ journal: Journal) async throws -> Bool {
+    private func settle(_ journal: Journal, isOverlayNewer: Bool) async throws -> Bool {
         let domain = try await domain()
-        guard let pointing = record.pointing else {
-            // No run of ours names them, but somebody may have.
-            try await checkUnused(except: nil)
-            return false
+        let users = try await usersOfOverlays()
+        let others = users.subtracting(record.pointing == nil ? [] : domain.map { [$0.name] } ?? [])
+        guard others.isEmpty else {
+            throw DomainProblem(
+                "\(name): an overlay of the interrupted run is used by \(others.sorted().joined(separator: ", ")); end "
+                    + "that, then: virt-fsck recover \(name)")
         }
-        try await checkUnused(except: domain)
+        guard let pointing = record.pointing else { return false }
         guard let domain else { return try await settleWithoutDomain(pointing, journal) }
         let disks = DomainDisks(connection: connection, domain: domain)
+        if try await disks.place(of: pointing.substitutions, []) == .elsewhere {
+            guard !users.contains(domain.name) else {
+                throw left("uses an overlay below another image: a snapshot, say; merge that first", pointing)
+            }
+            guard !isOverlayNewer || record.pivot != nil else {
+                throw left("was started on its overlay and wrote to it, and names another disk now", pointing)
+            }
+        }
         let summary = try await connection.summary(of: domain)
         if summary.isActive { return try await settle(running: domain, pointing, disks, journal) }
+        // What a pivot had let go on to its disk is whole, and libvirt has named it.
+        let pointedBack: DomainXMLEdit.PointedBack = record.pivot == nil ? .byUs : .byPivot
         switch (try await disks.place(of: pointing.substitutions), record.progress) {
-        case (.mixed, _):
+        case (.mixed, _) where record.pivot == nil:
             throw left("names only some of its overlays now: somebody changed its XML", pointing)
-        case (.overlays, _) where summary.hasManagedSave:
+        case (.overlays, _) where summary.hasManagedSave, (.mixed, _) where summary.hasManagedSave:
             throw DomainProblem(
                 "\(name): was started on its overlay and saved: start it and shut it down, or give its memory up (virsh "
                     + "managedsave-remove \(name)); then: virt-fsck recover \(name)")
         case (.overlays, .takingBack):
             try await disks.pointBack(pointing.substitutions, to: pointing.xml)
-        case (.overlays, _):
-            try await merge(pointing, journal) {
+        case (.overlays, _), (.mixed, _):
+            let substitutions = try await disks.overlaid(pointing.substitutions, .inactive)
+            try await merge(substitutions, pointing, journal) {
                 guard try await !connection.summary(of: domain).isActive else {
                     throw DomainProblem(
                         "\(name): was started on its overlay meanwhile; go on with: virt-fsck recover \(name)")
                 }
-                try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+                try await disks.pointBack(pointing.substitutions, to: pointing.xml, pointedBack)
             }
+        case (.elsewhere, _) where record.pivot != nil:
+            try await disks.pointBack(pointing.substitutions, to: pointing.xml, pointedBack)
         case (.elsewhere, .merging):
             throw left("no longer names its overlays, although a disk may be half merged", pointing)
         case (.elsewhere, .begun), (.elsewhere, .pointed), (.elsewhere, .takingBack), (.elsewhere, .merged): break
@@ -108,7 +126,7 @@ struct Recovery: Sendable {
     /// Its domain was undefined meanwhile. A half-merged disk is made whole all the same.
     private func settleWithoutDomain(_ pointing: Pointing, _ journal: Journal) async throws -> Bool {
         guard record.progress == .merging else { return record.progress == .merged }
-        try await merge(pointing, journal) {}
+        try await merge(pointing.substitutions, pointing, journal) {}
         try pointing.restoreAttributes()
         return true
     }
@@ -117,20 +135,21 @@ struct Recovery: Sendable {
     ///
     /// - Parameter pointBack: done while the daemon still holds the images' locks.
     private func merge(
-        _ pointing: Pointing, _ journal: Journal, then pointBack: () async throws -> Void
+        _ substitutions: [DomainXMLEdit.Substitution], _ pointing: Pointing, _ journal: Journal,
+        then pointBack: () async throws -> Void
     ) async throws {
         guard record.progress != .merged else { return try await pointBack() }
-        for substitution in pointing.substitutions { try check(substitution, pointing) }
+        for substitution in substitutions { try check(substitution, pointing) }
         let log = try RunFolders.openLog("recover", in: record.header.log)
         defer { try? log.close() }
         try await RunMark.$run.withValue(record.header.run) {
             try await StorageDaemon.run(by: runner, log: log) { daemon in
-                for (index, substitution) in pointing.substitutions.enumerated() {
+                for (index, substitution) in substitutions.enumerated() {
                     try await daemon.open(substitution.chain, as: "disk-\(index)")
                     try await daemon.openOverlay("overlay-\(index)", path: substitution.overlay, over: "disk-\(index)")
                 }
                 if record.progress == .pointed { try journal.append(.merge) }
-                for (index, substitution) in pointing.substitutions.enumerated() {
+                for (index, substitution) in substitutions.enumerated() {
                     progress("\(substitution.target): merging")
                     try await daemon.merge("overlay-\(index)", into: "disk-\(index)") { _, _ in }
                     try Files.sync(substitution.disk)
@@ -157,16 +176,21 @@ struct Recovery: Sendable {
         }
     }
 
-    /// Nobody else may use an overlay: a snapshot, say, or another domain.
-    private func checkUnused(except domain: DomainID?) async throws {
-        let files = Set(record.header.overlays.compactMap { try? FileStatus(of: $0.overlay).identity })
-        guard !files.isEmpty else { return }
-        let users = try await InventoryReader(connection: connection, runner: runner).usersOfImages(except: domain)
-        let names = Set(files.flatMap { users[$0] ?? [] }).sorted()
-        guard names.isEmpty else {
-            throw DomainProblem(
-                "\(name): an overlay of the interrupted run is used by \(names.joined(separator: ", ")); end that, then: "
-                    + "virt-fsck recover \(name)")
+    /// Names of the domains that use an overlay of the run, as a disk or below one.
+    private func usersOfOverlays() async throws -> Set<String> {
+        let files = record.header.overlays.compactMap { try? FileStatus(of: $0.overlay).identity }
+        guard !files.isEmpty else { return [] }
+        let users = try await InventoryReader(connection: connection, runner: runner).usersOfImages(except: nil)
+        return Set(files.flatMap { users[$0] ?? [] })
+    }
+
+    /// Whether somebody has written to an overlay since the run was interrupted: a guest that was started on it.
+    private func isOverlayNewer() throws -> Bool {
+        let interrupted = try FileStatus(of: record.path).modified
+        // After its last step the run itself may have written for a moment.
+        let tolerance: Int64 = 10_000_000_000
+        return record.header.overlays.contains { overlay in
+            (try? FileStatus(of: overlay.overlay).modified).map { $0 > interrupted + tolerance } ?? false
         }
     }
 
