@@ -49,6 +49,8 @@ public struct Pipeline: Sendable {
     public func outcome(ofRepairing selector: String) async -> DomainOutcome {
         await row(for: selector) { plan in
             let clock = ContinuousClock.now
+            // Nobody but root can take the lock; the plan says so in words.
+            if !Files.isRoot { _ = try await accepted(selector, &plan) }
             let domain = try await connection.lookUp(selector)
             let lock = try RunFolders.lock(domain.uuid, name: domain.name)
             defer { lock.release() }

@@ -68,6 +68,8 @@ struct Session: ParsableArguments {
             report.host = try await connection.hostname()
             if let problem = RemoteConnection.problem(uri: report.connection) {
                 report.problem = problem
+            } else if !Files.isRoot {
+                report.problem = "this must run as root: journals are root's, and so is what runs leave on the host"
             } else {
                 let pipeline = pipeline(connection, Options())
                 report.runs = await cancelledBySignals { await pipeline.recover(domains) }
