@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -20,6 +21,22 @@ static inline unsigned int shim_minor(unsigned long device) { return minor(devic
 
 /// syncfs(2): declared only behind _GNU_SOURCE.
 int syncfs(int fd);
+
+/// fcntl(2) with F_OFD_SETLK (37) and F_OFD_GETLK (36), declared only behind _GNU_SOURCE (asm-generic/fcntl.h), for one byte.
+static inline int shim_lock_byte(int fd, short type, long byte) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, 37, &lock);
+}
+
+/// Whether a write lock on one byte would meet somebody else's lock: 1, 0, or -1 with errno.
+static inline int shim_is_byte_locked(int fd, long byte) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    if (fcntl(fd, 36, &lock) != 0) return -1;
+    return lock.l_type != F_UNLCK;
+}
+
+/// O_TMPFILE of open(2), declared only behind _GNU_SOURCE.
+static inline int shim_O_TMPFILE(void) { return __O_TMPFILE; }
 
 /// BLKFLSBUF of linux/fs.h, a macro that Swift can't import.
 static inline unsigned long shim_BLKFLSBUF(void) { return BLKFLSBUF; }

@@ -36,7 +36,7 @@ struct Attempts: Sendable {
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> Summary {
-        let watch = try await StartWatch(plan.domain, on: connection)
+        let watch = try await StartGuard(plan, on: connection)
         defer { watch.stop() }
         let protection = Protection(daemon: daemon, journal: journal)
         progress("opening \(plan.attached.map(\.target).joined(separator: ", "))")
@@ -74,7 +74,7 @@ struct Attempts: Sendable {
     ///   - selected: the volumes that may be written to; nil for all.
     ///   - earlier: results of the pass before; those of volumes that are not selected stand.
     private func attempt(
-        on overlays: Overlays, _ context: EngineContext, _ watch: StartWatch, selected: Set<Volume>?,
+        on overlays: Overlays, _ context: EngineContext, _ watch: StartGuard, selected: Set<Volume>?,
         earlier: [VolumeResult]
     ) async throws -> Attempt {
         let clock = StageClock()
@@ -170,7 +170,7 @@ struct Attempts: Sendable {
         }
         let check = VolumeCheck(
             overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
-            allowances: options.allowances, folders: folders)
+            allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan))
         var results: [VolumeResult] = []
         for volume in volumes {
             try Task.checkCancellation()

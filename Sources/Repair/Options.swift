@@ -28,6 +28,14 @@ public struct Options: Hashable, Sendable {
         case never
     }
 
+    /// What becomes of a domain's managed save.
+    public enum SavedState: String, Hashable, Sendable {
+        /// It stays, and its domain is refused.
+        case keep
+        /// It is removed before a proven repair is merged, and at no other time.
+        case discard
+    }
+
     /// Whether the disks may change.
     public var mode = Mode.repair
     /// How disks become block devices; nil takes the best that the host has.
@@ -40,6 +48,8 @@ public struct Options: Hashable, Sendable {
     public var scratchFolder: String?
     /// What may be done although it can lose data.
     public var allowances: Set<Allowance> = []
+    /// What becomes of a domain's managed save.
+    public var savedState = SavedState.keep
     /// Folder under which each run keeps the checkers' output.
     public var logFolder = "/var/log/virt-fsck"
 

@@ -31,7 +31,8 @@ public struct Pipeline: Sendable {
     /// - Throws: `LibvirtError` where there is no such domain; `XMLError` where its XML makes no sense.
     public func plan(_ selector: String) async throws -> Plan {
         let domain = try await connection.lookUp(selector)
-        let inventory = try await InventoryReader(connection: connection, runner: runner).read(domain)
+        let inventory = try await InventoryReader(connection: connection, runner: runner).read(
+            domain, scratchFolder: options.scratchFolder)
         var plan = Plan(for: inventory, on: await Host.read(runner, sandbox: sandbox), options: options)
         if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
             plan.warnings.append(
@@ -52,9 +53,10 @@ public struct Pipeline: Sendable {
             // Nobody but root can take the lock; the plan says so in words.
             if !Files.isRoot { _ = try await accepted(selector, &plan) }
             let domain = try await connection.lookUp(selector)
-            let lock = try RunFolders.lock(domain.uuid, name: domain.name)
-            defer { lock.release() }
+            let locks = try RunLocks(domain: domain)
+            defer { locks.release() }
             if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
+                try locks.cover(record)
                 guard options.mode == .repair || record.pointing == nil else {
                     throw DomainProblem(
                         "\(domain.name): a repair was interrupted while it was merged, and a check changes no disk; end it "
@@ -69,6 +71,7 @@ public struct Pipeline: Sendable {
                 // While QEMU held its images they could not be checked; and its last writes may have changed them.
                 accepted = try await self.accepted(domain.uuid, &plan)
             }
+            try locks.cover(accepted)
             var outcome = try await repair(accepted)
             outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
             if let reason = reasonNotToStart(outcome) {
@@ -109,14 +112,15 @@ public struct Pipeline: Sendable {
             var outcome = RecoveryOutcome(
                 name: header.domain, uuid: header.uuid, run: header.run, outcome: .left, message: "")
             do {
-                let lock = try RunFolders.lock(header.uuid, name: header.domain)
-                defer { lock.release() }
+                let locks = try RunLocks(domain: DomainID(uuid: header.uuid, name: header.domain))
+                defer { locks.release() }
                 // It may have ended between the look into the folder and the lock.
                 guard let record = try JournalRecord.find(header.uuid, in: options.journalFolder) else {
                     outcome.outcome = .nothing
                     outcome.message = "the run has ended by itself"
                     return outcome
                 }
+                try locks.cover(record)
                 return try await recovery(of: record).run()
             } catch let problem as DomainProblem where problem.kind == .refusal {
                 outcome.outcome = .busy

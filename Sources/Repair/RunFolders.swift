@@ -40,21 +40,6 @@ struct RunFolders: Sendable {
 
     private static let runNameLength = 12
 
-    /// Where the locks of the runs are.
-    static let locks = "/run/virt-fsck"
-
-    /// Keeps other runs from a domain until it is released.
-    ///
-    /// - Throws: ``DomainProblem`` while another run works on it.
-    static func lock(_ uuid: String, name: String) throws -> FileLock {
-        try Files.makeFolder(locks)
-        guard let lock = try FileLock.take("\(locks)/\(FileName.safe(uuid)).lock") else {
-            throw DomainProblem(
-                "\(name): another virt-fsck is working on it; wait until that has ended", kind: .refusal)
-        }
-        return lock
-    }
-
     /// Opens a log of this run for appending.
     func openLog(_ name: String) throws -> FileDescriptor { try Self.openLog(name, in: log) }
 

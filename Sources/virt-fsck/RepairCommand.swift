@@ -17,6 +17,10 @@ struct RepairCommand: AsyncParsableCommand {
     @Flag(help: "The same as --start never.")
     var noStart = false
 
+    @Flag(
+        help: "Repair a domain that has a managed save; when a repair is merged, the saved state is given up.")
+    var discardSavedState = false
+
     func validate() throws {
         if noStart, let start, start != .never {
             throw ValidationError("--no-start and --start \(start.rawValue) contradict each other")
@@ -27,6 +31,7 @@ struct RepairCommand: AsyncParsableCommand {
         var options = common.options(.repair)
         options.commit = commit
         options.start = noStart ? .never : start ?? .repaired
+        options.savedState = discardSavedState ? .discard : .keep
         try await common.session.run(common, options)
     }
 }

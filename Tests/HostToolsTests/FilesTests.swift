@@ -138,6 +138,52 @@ struct FileAttributesTests {
         #expect(get(to, "trusted.libvirt.security.dac") == nil)
     }
 
+    @Test func `a file gets back what it had, and loses what it got`() throws {
+        let path = try folder.sparseFile("disk", size: 0)
+        chown(path, 1234, 5678)
+        chmod(path, 0o640)
+        try set(path, "user.kept", "old")
+        try set(path, "user.gone", "x")
+        let before = try FileAttributes(of: path)
+        chown(path, 64055, 0)
+        chmod(path, 0o600)
+        try set(path, "user.kept", "new")
+        try set(path, "user.added", "x")
+        #expect(removexattr(path, "user.gone") == 0)
+        try before.restore(path)
+        #expect(try FileAttributes(of: path) == before)
+        #expect(get(path, "user.added") == nil)
+        #expect(get(path, "user.kept") == "old")
+        let status = try FileStatus(of: path)
+        #expect(status.userID == 1234 && status.groupID == 5678 && status.mode == 0o640)
+    }
+
+    @Test func `an access control list is restored, with the mode that it makes`() throws {
+        let path = try folder.sparseFile("disk", size: 0)
+        // acl(5) as the kernel keeps it (linux/posix_acl_xattr.h): the owner rw, user 4321 rw, group r, mask rw, others nothing.
+        var list: [UInt8] = [2, 0, 0, 0]
+        for (tag, permissions, id) in [(1, 6, -1), (2, 6, 4321), (4, 4, -1), (0x10, 6, -1), (0x20, 0, -1)] {
+            list += [UInt8(tag), 0, UInt8(permissions), 0]
+            list += withUnsafeBytes(of: Int32(id).littleEndian) { Array($0) }
+        }
+        try #require(setxattr(path, "system.posix_acl_access", list, list.count, 0) == 0, "setxattr: \(errno)")
+        let before = try FileAttributes(of: path)
+        #expect(before.hasACL)
+        #expect(removexattr(path, "system.posix_acl_access") == 0)
+        chmod(path, 0o600)
+        #expect(try FileAttributes(of: path) != before)
+        try before.restore(path)
+        #expect(try FileAttributes(of: path) == before)
+        #expect(try FileStatus(of: path).mode == 0o660)
+    }
+
+    @Test func `a file that has everything is not touched`() throws {
+        let path = try folder.sparseFile("disk", size: 0)
+        let before = try FileStatus(of: path)
+        try FileAttributes(of: path).restore(path)
+        #expect(try FileStatus(of: path) == before)
+    }
+
     @Test func `a file that is not there is an error`() throws {
         #expect(throws: Errno.noSuchFileOrDirectory) { try FileAttributes(of: folder.file("missing")) }
         let attributes = try FileAttributes(of: folder.path)

@@ -45,6 +45,8 @@ final class ScratchFolder: Sendable {
     }
 
     func text(_ name: String) throws -> String { try String(contentsOfFile: file(name), encoding: .utf8) }
+
+    func write(_ text: String, to name: String) throws { try Data(text.utf8).write(to: URL(filePath: file(name))) }
 }
 
 /// Waits for something to become true, at most ten seconds.

@@ -31,7 +31,7 @@ struct PlanTests {
         (
             Sample.summary(hasManagedSave: true),
             "web: has a managed save, whose memory holds the old filesystem's state; start and shut it down, or discard it: "
-                + "virsh managedsave-remove web"
+                + "--discard-saved-state"
         ),
         (
             Sample.summary(checkpoints: 1),
@@ -43,6 +43,39 @@ struct PlanTests {
         ),
     ]) func `what a repair would break is refused`(summary: DomainSummary, refusal: String) {
         #expect(Sample.plan(Sample.inventory(summary: summary)).refusals == [refusal])
+    }
+
+    @Test func `a saved state that the user gives up is no reason to refuse a repair, and one for a check`() {
+        var options = Options()
+        options.savedState = .discard
+        let saved = Sample.inventory(summary: Sample.summary(hasManagedSave: true))
+        let plan = Plan(for: saved, on: Sample.host, options: options)
+        #expect(plan.refusals == [] && plan.discardsSavedState)
+        // A managed save that comes later is no one that the user knew of.
+        #expect(!Plan(for: Sample.inventory(), on: Sample.host, options: options).discardsSavedState)
+        options.mode = .check
+        #expect(Plan(for: saved, on: Sample.host, options: options).refusals.count == 1)
+    }
+
+    @Test(arguments: ["kvm", "qemu", "test"]) func `domains of QEMU are repaired`(type: String) {
+        var inventory = Sample.inventory()
+        inventory.description.type = type
+        #expect(Sample.plan(inventory).refusals == [])
+    }
+
+    @Test(arguments: ["lxc", "xen", "vz", "bhyve", "hvf", ""]) func `domains of others are refused`(type: String) {
+        var inventory = Sample.inventory()
+        inventory.description.type = type
+        #expect(
+            Sample.plan(inventory).refusals == [
+                "web: is a domain of type '\(type)'; only those of QEMU are repaired (kvm, qemu)"
+            ])
+    }
+
+    @Test func `what another run has under its hands is not judged`() {
+        var inventory = Sample.inventory(summary: Sample.summary(hasManagedSave: true))
+        inventory.lockProblem = "web: virt-fsck (pid 1, since then) is working on it; wait until that has ended"
+        #expect(Sample.plan(inventory).refusals == [inventory.lockProblem].compactMap { $0 })
     }
 
     @Test func `a crashed domain that libvirt still has is destroyed, one that is gone is not`() {
@@ -155,6 +188,13 @@ struct PlanTests {
         ) { $0.chain[0].isMarkedCorrupt = true },
         Case("data file", "vda: /images/web.qcow2 keeps its data in another file, which is not supported") {
             $0.chain[0].dataFile = "/data"
+        },
+        Case(
+            "block job",
+            "vda: libvirt is at work on it (active-commit); let that end first: virsh blockjob web vda"
+        ) { $0.blockJob = .activeCommit },
+        Case("locked image", "vda: /images/web.qcow2: virt-fsck (pid 1, since then) is working on it") {
+            $0.lockProblem = "vda: /images/web.qcow2: virt-fsck (pid 1, since then) is working on it"
         },
         Case("bitmaps", "vda: /images/web.qcow2 has dirty bitmaps (incremental backup); remove them first") {
             $0.chain[0].bitmaps = ["backup"]

@@ -245,7 +245,7 @@ struct VolumeCheckTests {
             overlays: FakeMapping(name: "overlay", file: file, script: script, losesWrites: losesWrites),
             originals: FakeMapping(name: "original", file: file, script: script),
             runner: ScriptedRunner(script: script, missing: missing), sandbox: Sandbox(.privilegesOnly), allowances: [],
-            folders: folders
+            folders: folders, overlayRoom: OverlayRoom(folders: [folder])
         ).result(for: volume)
     }
 }

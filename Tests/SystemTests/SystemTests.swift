@@ -64,6 +64,14 @@ enum VM {
         try await virtFsck("repair", domain, "--no-start", "--json", "--engine", engine.rawValue)
     }
 
+    /// The same, with a checker that waits; `body` is called when it does.
+    static func duringRepair<Value: Sendable>(
+        of domain: String, by engine: Engine, _ body: (HeldRun) async throws -> Value
+    ) async throws -> Value {
+        let arguments = ["repair", domain, "--no-start", "--json", "--engine", engine.rawValue]
+        return try await HeldRun.during(arguments, on: domain, in: scratch, body)
+    }
+
     /// Any run of virt-fsck.
     static func virtFsck(_ arguments: String...) async throws -> VirtFsck.Run {
         try await VirtFsck.run(["env"], arguments)

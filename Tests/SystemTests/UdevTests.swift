@@ -11,10 +11,10 @@ extension SystemTests {
         ) async throws {
             try await prepared { domain, disk, hostImage in
                 let before = HostSnapshot.take()
-                try await HeldChecker.during(repairOf: domain, by: engine) { running in
+                try await VM.duringRepair(of: domain, by: engine) { held in
                     try await expectGuestUntouched(hostImage, since: before)
-                    HeldChecker.goOn()
-                    let run = try await running.value
+                    held.goOn()
+                    let run = try await held.run.value
                     #expect(run.exitStatus == 1, "\(run)")
                 }
                 try await Tool.output(of: "udevadm", ["settle"])
@@ -27,10 +27,10 @@ extension SystemTests {
             try await prepared { domain, disk, hostImage in
                 let content = try disk.content()
                 let before = HostSnapshot.take()
-                try await HeldChecker.during(repairOf: domain, by: engine) { running in
+                try await VM.duringRepair(of: domain, by: engine) { held in
                     let tool = try #require(VirtFsck.program)
                     for process in HostSnapshot.processes where process.program == tool { kill(process.id, SIGKILL) }
-                    #expect(try await running.value.exitStatus == 128 + SIGKILL)
+                    #expect(try await held.run.value.exitStatus == 128 + SIGKILL)
                     try await expectGuestUntouched(hostImage, since: before)
                     try await cleanUp(since: before)
                 }

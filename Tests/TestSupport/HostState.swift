@@ -69,6 +69,19 @@ public enum HostState {
         return nil
     }
 
+    /// A process by its program's name that has a file open in a folder; nil where there is none.
+    public static func process(_ program: String, holding folder: String) -> Int32? {
+        contents("/proc").compactMap { Int32($0) }.first { pid in
+            // The kernel cuts names to 15 bytes.
+            read("/proc/\(pid)/comm") == program.prefix(15)
+                && contents("/proc/\(pid)/fd").contains { descriptor in
+                    let link = try? FileManager.default.destinationOfSymbolicLink(
+                        atPath: "/proc/\(pid)/fd/\(descriptor)")
+                    return link?.hasPrefix(folder + "/") == true
+                }
+        }
+    }
+
     private static func contents(_ folder: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     }

@@ -64,6 +64,7 @@ public actor PrivateLibvirt {
 
             """
         try driver.write(toFile: "\(folder)/etc/qemu.conf", atomically: true, encoding: .utf8)
+        try installHook()
         let script = """
             set -e
             cd "$1"
@@ -89,6 +90,24 @@ public actor PrivateLibvirt {
             let log = try? String(contentsOfFile: "\(folder)/libvirtd.log", encoding: .utf8)
             throw ToolError(description: "libvirtd does not start: \(log ?? "")")
         }
+    }
+
+    /// Our hook in the sources.
+    public static let hook = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "libexec/libvirt-hook").path
+
+    /// Our hook, as `make install` puts it there, for domains whose name ends in `-hooked` only: with the others, what protects
+    /// a domain without it is tested.
+    private func installHook() throws {
+        let hooks = "\(folder)/etc/hooks/qemu.d"
+        try FileManager.default.createDirectory(atPath: hooks, withIntermediateDirectories: true)
+        let script = """
+            #!/bin/sh
+            case $1 in *-hooked) exec "\(Self.hook)" "$@" ;; esac
+
+            """
+        try script.write(toFile: "\(hooks)/virt-fsck", atomically: false, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(hooks)/virt-fsck")
     }
 
     /// Ends the daemon and every domain that it left, and removes what the tests made.

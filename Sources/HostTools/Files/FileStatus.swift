@@ -27,6 +27,10 @@ public struct FileStatus: Hashable, Sendable {
     public var identity: FileIdentity
     /// Last change of the content, in nanoseconds since 1970.
     public var modified: Int64
+    /// Last change of content, owner, mode or name, in nanoseconds since 1970.
+    public var changed: Int64
+    /// Bytes that it takes on its filesystem; a sparse file takes less than its size.
+    public var allocated: UInt64
 
     /// Looks at `path`.
     ///
@@ -69,7 +73,14 @@ public struct FileStatus: Hashable, Sendable {
         mode = status.st_mode & 0o7777
         deviceNumber = UInt64(status.st_rdev)
         identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-        modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        modified = Self.nanoseconds(status.st_mtim)
+        changed = Self.nanoseconds(status.st_ctim)
+        // stat(2): in units of 512 bytes, whatever the filesystem's block is.
+        allocated = UInt64(clamping: status.st_blocks) * 512
+    }
+
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }
 

@@ -12,6 +12,9 @@ public enum Files {
     /// Whether this process runs as root.
     public static var isRoot: Bool { geteuid() == 0 }
 
+    /// The number of this process.
+    public static var processID: Int32 { getpid() }
+
     /// Makes a folder and the missing ones above it. One that is there already is fine.
     ///
     /// - Parameter mode: of the folders that are made, less the umask.

@@ -15,6 +15,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     let sandbox: Sandbox
     let allowances: Set<Allowance>
     let folders: RunFolders
+    /// Where the overlays of this mapping grow.
+    let overlayRoom: OverlayRoom
 
     /// How often a repair may be followed by one more.
     private static var rounds: Int { 3 }
@@ -145,6 +147,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             } catch {
                 run.claim = .gaveUp("a write was lost on its way to the overlay: \(error)")
             }
+            try overlayRoom.check(after: run.claim)
             return run
         }
     }

@@ -10,7 +10,7 @@ struct Commit: Sendable {
     let connection: Connection
     let daemon: StorageDaemon
     let plan: Plan
-    let watch: StartWatch
+    let watch: StartGuard
     let journal: Journal
 
     private var disks: DomainDisks { DomainDisks(connection: connection, domain: plan.domain) }
@@ -26,8 +26,10 @@ struct Commit: Sendable {
         }
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
+        try MergeSpace.check(overlays)
         let (current, edited) = try await overlayXML(overlays, substitutions)
-        let pointing = try Pointing(substitutions, xml: current)
+        try await discardSavedState()
+        let pointing = try Pointing(substitutions, xml: current, attributes: plan.attributes)
         try journal.append(.point(pointing))
         var hasMerged = false
         do {
@@ -35,6 +37,7 @@ struct Commit: Sendable {
             try journal.append(.merge)
             for overlay in overlays {
                 let target = overlay.disk.target
+                watch.permitMerge(of: overlay.disk)
                 try await daemon.merge(overlay.node, into: overlay.base) { done, total in
                     progress("\(target): merging, \(total > 0 ? done * 100 / total : 0) %")
                 }
@@ -69,7 +72,7 @@ struct Commit: Sendable {
         if let objection = watch.objection {
             throw DomainProblem("\(plan.domain.name): \(objection); the repair is thrown away")
         }
-        guard !summary.hasManagedSave else {
+        guard !summary.hasManagedSave || plan.discardsSavedState else {
             throw DomainProblem("\(plan.domain.name): got a managed save during the repair; the repair is thrown away")
         }
     }

@@ -11,6 +11,12 @@ public struct DomainInventory: Sendable {
     public var description: DomainDescription
     /// Its disks in the XML's order.
     public var disks: [DiskInventory]
+    /// Why another run keeps us from it; nil while none does.
+    public var lockProblem: String?
+    /// Whether libvirt's hook keeps it from being started.
+    public var startHook = StartHook.active
+    /// The folders that its overlays may go into, by path.
+    public var overlayPlaces: [String: OverlayPlace] = [:]
 
     /// Name and UUID.
     public var id: DomainID { summary.id }
@@ -32,6 +38,14 @@ public struct DiskInventory: Sendable {
     public var status: FileStatus?
     /// Other domains of the host whose XML names the same image.
     public var otherUsers: [String]
+    /// Owner, mode and extended attributes of the file; nil where it has none.
+    public var attributes: FileAttributes?
+    /// Whether its file can be locked against QEMU.
+    public var canBeLocked = true
+    /// Why another run keeps us from its images; nil while none does.
+    public var lockProblem: String?
+    /// What libvirt does with the disk of an active domain; nil where it does nothing.
+    public var blockJob: BlockJobKind?
     /// A path of ours that a run before this one left in the XML.
     public var isOverlayOfOurs: Bool { path.map(OverlayName.isOurs) ?? false }
 }
@@ -40,20 +54,36 @@ public struct DiskInventory: Sendable {
 struct InventoryReader {
     let connection: Connection
     let runner: any CommandRunner
-
     /// Everything about one domain.
     ///
+    /// - Parameter scratchFolder: where the user wants the overlays; nil puts each beside its disk.
     /// - Throws: `LibvirtError` when the domain is gone; `XMLError` when its XML makes no sense.
-    func read(_ id: DomainID) async throws -> DomainInventory {
+    func read(_ id: DomainID, scratchFolder: String? = nil) async throws -> DomainInventory {
         let summary = try await connection.summary(of: id)
         let xml = try await connection.xml(of: id, [.inactive, .secure])
         let description = try DomainDescription(xml: xml)
         let users = try await usersOfImages(except: summary.id)
         var disks: [DiskInventory] = []
         for disk in description.disks {
-            disks.append(await read(disk, isActive: summary.isActive, users: users))
+            var inventory = await read(disk, isActive: summary.isActive, users: users)
+            if summary.isActive { inventory.blockJob = try? await connection.blockJob(of: id, disk: disk.target)?.kind }
+            disks.append(inventory)
         }
-        return DomainInventory(summary: summary, xml: xml, description: description, disks: disks)
+        return DomainInventory(
+            summary: summary, xml: xml, description: description, disks: disks,
+            lockProblem: RunLocks.objection(to: summary.id), startHook: StartHook.state(for: try await connection.uri()),
+            overlayPlaces: await places(of: disks, scratchFolder))
+    }
+
+    private func places(of disks: [DiskInventory], _ scratchFolder: String?) async -> [String: OverlayPlace] {
+        // Beside a disk QEMU's user was able to search: only a folder that the user names may be closed to it.
+        let user = scratchFolder == nil ? nil : (try? await connection.capabilities()).flatMap(QemuUser.init)
+        var places: [String: OverlayPlace] = [:]
+        for disk in disks where disk.disk.device == .disk && disk.path != nil {
+            let folder = OverlayPlace.folder(for: disk, scratchFolder: scratchFolder)
+            if places[folder] == nil { places[folder] = OverlayPlace(folder, searchedBy: user) }
+        }
+        return places
     }
 
     private func read(_ disk: Disk, isActive: Bool, users: [FileIdentity: [String]]) async -> DiskInventory {
@@ -67,8 +97,17 @@ struct InventoryReader {
             guard let path = inventory.path else { return inventory }
             let status = try FileStatus(of: path)
             inventory.status = status
+            inventory.attributes = try FileAttributes(of: path)
+            inventory.canBeLocked = ImageLock.isPossible(on: path)
             inventory.otherUsers = users[status.identity] ?? []
             inventory.chain = try await chain(path: path, format: disk.format)
+            // QEMU could not read it to the end, and would say less well why.
+            if let problem = RunLocks.objection(
+                toDisk: disk.target, path: path, chain: inventory.chain.map(\.path))
+            {
+                inventory.lockProblem = problem
+                return inventory
+            }
             if !isActive {
                 inventory.check = try await QemuImage(runner: runner).check(path: path, format: disk.format)
             }

@@ -74,23 +74,26 @@ struct Pointing: Hashable, Sendable, Codable {
 
 extension Pointing {
     /// Describes the disks as they are now.
-    init(_ substitutions: [DomainXMLEdit.Substitution], xml: String) throws {
+    ///
+    /// - Parameter attributes: what the disks had when they were planned, by target: somebody may have tried to start the
+    ///   domain since.
+    init(
+        _ substitutions: [DomainXMLEdit.Substitution], xml: String, attributes: [String: FileAttributes]
+    ) throws {
         self.init(substitutions: substitutions, disks: [:], xml: xml)
         for substitution in substitutions {
             let status = try FileStatus(of: substitution.disk)
             disks[substitution.target] = DiskMark(
                 inode: status.identity.inode, size: substitution.chain.first?.virtualSize ?? 0,
-                modified: status.modified, attributes: try FileAttributes(of: substitution.disk))
+                modified: status.modified,
+                attributes: try attributes[substitution.target] ?? FileAttributes(of: substitution.disk))
         }
     }
 
-    /// Gives each disk the owner, mode, ACL and label that it had: libvirt changes them when somebody tries to start the domain.
+    /// Gives each disk the owner, mode and extended attributes that it had: libvirt changes them when somebody tries to start the domain.
     func restoreAttributes() throws {
         for substitution in substitutions {
-            guard let mark = disks[substitution.target],
-                try FileAttributes(of: substitution.disk) != mark.attributes
-            else { continue }
-            try mark.attributes.apply(to: substitution.disk)
+            try disks[substitution.target]?.attributes.restore(substitution.disk)
         }
     }
 }

@@ -23,11 +23,17 @@ public struct Plan: Sendable {
     public var disks: [DiskPlan] = []
     /// Whether what is left of a crashed domain is destroyed first: libvirt starts no domain that is still there.
     public var destroysCrashed = false
+    /// Whether its managed save is removed before a repair is merged.
+    public var discardsSavedState = false
     /// The domain's XML with its secrets, to be edited and defined again.
     public var xml: String
 
     /// The disks that are attached.
     public var attached: [DiskPlan] { disks.filter { $0.handling.isAttached } }
+    /// What the disks' files have again after a repair, by target.
+    var attributes: [String: FileAttributes] {
+        Dictionary(uniqueKeysWithValues: disks.compactMap { disk in disk.attributes.map { (disk.target, $0) } })
+    }
 }
 
 /// What will be done to one disk.
@@ -65,6 +71,10 @@ public struct DiskPlan: Hashable, Sendable {
     public var overlayFolder: String
     /// The image's file when it was planned; nil where it has none.
     public var status: FileStatus?
+    /// Owner, mode and extended attributes when it was planned: what it has again after a repair.
+    public var attributes: FileAttributes?
+    /// Whether its file can be locked against QEMU.
+    public var canBeLocked = true
 
     /// Size that the guest sees, in bytes.
     public var size: UInt64 { chain.first?.virtualSize ?? 0 }
@@ -92,23 +102,34 @@ extension Plan {
         if !host.isRoot { refusals.append("this must run as root: it attaches disks to the host") }
         refusals += host.missingPrograms
         if engine == nil { refusals.append(engineReason) }
-        refusals += Self.refusals(forStateOf: inventory)
+        // What another run has under its hands is not what it will be.
+        if let problem = inventory.lockProblem {
+            refusals.append(problem)
+            return
+        }
+        refusals += Self.refusals(forStateOf: inventory, options)
         // Without the programs nothing is known of the disks.
         if host.missingPrograms.isEmpty {
-            refusals += inventory.disks.flatMap { Self.refusals(for: $0) }
+            refusals += inventory.disks.flatMap { Self.refusals(for: $0, of: inventory.id.name) }
         }
-        refusals += Self.refusalsForSharedImages(disks.filter(\.handling.isAttached))
-        if let refusal = Self.scratchRefusal(options) { refusals.append(refusal) }
+        refusals += Self.refusalsForSharedImages(attached)
+        refusals += Self.refusalsForOverlays(attached, inventory, options)
         if refusals.isEmpty, attached.isEmpty {
             refusals.append("\(domain.name): has no disk that could be checked here")
         }
         destroysCrashed = inventory.summary.state == .crashed && inventory.summary.isActive
+        discardsSavedState = inventory.summary.hasManagedSave && options.savedState == .discard
         if let manager = inventory.description.manager {
             warnings.append(
                 "\(manager) manages this domain and may start it from an XML of its own at any time")
         }
         if inventory.summary.snapshotCount > 0 {
             warnings.append("its snapshots keep the old, damaged state")
+        }
+        if let warning = StartProtection.warning(
+            for: attached, of: inventory.description.type, hook: inventory.startHook)
+        {
+            warnings.append(warning)
         }
     }
 
@@ -122,10 +143,15 @@ extension Plan {
         return (nil, "no way to attach a disk: nbd: \(nbdProblem); fuse: \(fuseProblem)")
     }
 
-    private static func refusals(forStateOf inventory: DomainInventory) -> [String] {
+    private static func refusals(forStateOf inventory: DomainInventory, _ options: Options) -> [String] {
         let summary = inventory.summary
         let name = summary.id.name
         var refusals: [String] = []
+        // libvirt's test driver runs nothing: it stands for any hypervisor in tests.
+        let type = inventory.description.type
+        if !StartProtection.qemuTypes.contains(type), type != "test" {
+            refusals.append("\(name): is a domain of type '\(type)'; only those of QEMU are repaired (kvm, qemu)")
+        }
         switch summary.state {
         case .shutoff, .crashed: break
         case .paused:
@@ -138,10 +164,10 @@ extension Plan {
         if !summary.isPersistent {
             refusals.append("\(name): is transient, it would be gone with its next stop; define it first")
         }
-        if summary.hasManagedSave {
+        if summary.hasManagedSave, options.savedState == .keep || options.mode == .check {
             refusals.append(
                 "\(name): has a managed save, whose memory holds the old filesystem's state; start and shut it down, "
-                    + "or discard it: virsh managedsave-remove \(name)")
+                    + "or discard it: --discard-saved-state")
         }
         if summary.checkpointCount > 0 {
             refusals.append(
@@ -151,7 +177,7 @@ extension Plan {
         return refusals
     }
 
-    private static func refusals(for inventory: DiskInventory) -> [String] {
+    private static func refusals(for inventory: DiskInventory, of domain: String) -> [String] {
         let disk = inventory.disk
         let target = disk.target
         switch disk.device {
@@ -187,6 +213,12 @@ extension Plan {
                 "\(target): \(inventory.path ?? "") is used by \(inventory.otherUsers.sorted().joined(separator: ", "))"
                     + " too; a repair would change that domain's disk")
         }
+        if let job = inventory.blockJob {
+            refusals.append(
+                "\(target): libvirt is at work on it (\(job.rawValue)); let that end first: "
+                    + "virsh blockjob \(domain) \(target)")
+        }
+        if let problem = inventory.lockProblem { refusals.append(problem) }
         if let problem = inventory.problem { refusals.append("\(target): \(problem)") }
         refusals += imageRefusals(for: inventory)
         return refusals
@@ -239,11 +271,15 @@ extension Plan {
         return refusals
     }
 
-    private static func scratchRefusal(_ options: Options) -> String? {
-        guard let folder = options.scratchFolder else { return nil }
-        let volatile = ["/tmp", "/run", "/dev", "/var/run", "/var/tmp"]
-        guard volatile.contains(where: { folder == $0 || folder.hasPrefix($0 + "/") }) else { return nil }
-        return "\(folder): does not survive a reboot; give another --scratch-dir"
+    private static func refusalsForOverlays(
+        _ disks: [DiskPlan], _ inventory: DomainInventory, _ options: Options
+    ) -> [String] {
+        if let folder = options.scratchFolder,
+            let refusal = Space.refusal(forScratch: folder, inventory.overlayPlaces[folder])
+        {
+            return [refusal]
+        }
+        return Space.refusals(for: disks, places: inventory.overlayPlaces)
     }
 }
 
@@ -257,6 +293,8 @@ extension DiskPlan {
         check = inventory.check
         sectorSize = disk.sectorSize
         status = inventory.status
+        attributes = inventory.attributes
+        canBeLocked = inventory.canBeLocked
         handling =
             switch (disk.device, disk.source) {
             case (.cdrom, _): .skip("cdrom")
@@ -264,12 +302,6 @@ extension DiskPlan {
             case (_, .none): .skip("no medium")
             default: disk.isReadOnly ? .checkOnly("the domain has it read-only") : .repair
             }
-        if let folder = options.scratchFolder {
-            overlayFolder = folder
-        } else if inventory.status?.kind == .blockDevice {
-            overlayFolder = "/var/lib/virt-fsck/overlays"
-        } else {
-            overlayFolder = Files.folder(of: path)
-        }
+        overlayFolder = OverlayPlace.folder(for: inventory, scratchFolder: options.scratchFolder)
     }
 }
