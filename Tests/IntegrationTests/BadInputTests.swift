@@ -38,7 +38,61 @@ struct BadInputTests {
             try await shop.makeSimple()
             try await PrivateLibvirt.shared.virsh("start", shop.name)
             try await PrivateLibvirt.shared.virsh("managedsave", shop.name)
-            try await expectRefusal("managed save", "virsh managedsave-remove \(shop.name)", in: shop)
+            try await expectRefusal("managed save", "--discard-saved-state", in: shop)
+            try await expectRefusal("managed save", arguments: ["check"], in: shop)
+        }
+    }
+
+    @Test func `a managed save that is given up is gone when a repair was merged`() async throws {
+        try await Workshop.with { shop in
+            try await shop.makeSimple()
+            try await save(shop)
+            let run = try await shop.virtFsck("repair", "--no-start", "--discard-saved-state")
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.domain?.committed == true)
+            try #expect(await !isSaved(shop))
+        }
+    }
+
+    @Test(arguments: [["--commit", "never"], []])
+    func `a managed save that is given up stays where nothing is merged`(_ arguments: [String]) async throws {
+        try await Workshop.with { shop in
+            // Nothing is merged because nobody wants it, or because there is nothing.
+            try await shop.makeSimple(isDamaged: !arguments.isEmpty)
+            try await save(shop)
+            let before = try await shop.snapshot()
+            let run = try await VirtFsck.run(
+                ["repair", "--no-start", "--discard-saved-state", "--json"] + arguments + [shop.name])
+            #expect(run.exitStatus == (arguments.isEmpty ? 0 : 4), "\(run)")
+            try #expect(await isSaved(shop))
+            try #expect(await shop.snapshot() == before)
+        }
+    }
+
+    private func save(_ shop: Workshop) async throws {
+        try await PrivateLibvirt.shared.virsh("start", shop.name)
+        try await PrivateLibvirt.shared.virsh("managedsave", shop.name)
+        try #expect(await isSaved(shop))
+    }
+
+    private func isSaved(_ shop: Workshop) async throws -> Bool {
+        try await PrivateLibvirt.shared.virsh("dominfo", shop.name).contains(/Managed save: +yes/)
+    }
+
+    @Test func `a disk that libvirt copies`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple()
+            try await PrivateLibvirt.shared.virsh("start", shop.name)
+            let copy = "\(shop.folder)/copy.qcow2"
+            try await PrivateLibvirt.shared.virsh("blockcopy", shop.name, "vda", copy, "--transient-job")
+            let run = try await VirtFsck.run(["--quiet", shop.name])
+            #expect(run.exitStatus == 8, "\(run)")
+            #expect(run.errorOutput.contains("vda: libvirt is at work on it (copy)"), "\(run)")
+            #expect(run.errorOutput.contains("virsh blockjob \(shop.name) vda"))
+            try await PrivateLibvirt.shared.virsh("blockjob", shop.name, "vda", "--abort")
+            let after = try await VirtFsck.run(["--quiet", shop.name])
+            #expect(!after.errorOutput.contains("at work"), "\(after)")
+            #expect(FileManager.default.fileExists(atPath: made.image))
         }
     }
 
@@ -261,6 +315,89 @@ struct BadInputTests {
             let again = try await shop.virtFsck("check")
             #expect(again.exitStatus == 0, "\(again)")
         }
+    }
+
+    @Test(arguments: ["with space", "quo'te\"s", "com,ma=s", "col:on", "nbd:x", "json:{}", "-dash", "&amp;"])
+    func `a raw disk with odd characters in its path, and a folder for overlays with such a name`(
+        _ name: String
+    ) async throws {
+        try await Workshop.with { shop in
+            let folder = "\(shop.disks)/\(name)"
+            let scratch = "/var/lib/virt-fsck-test-\(shop.name)/\(name)"
+            for path in [folder, scratch] {
+                try FileManager.default.createDirectory(
+                    atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+            }
+            defer { try? FileManager.default.removeItem(atPath: "/var/lib/virt-fsck-test-\(shop.name)") }
+            let image = "\(folder)/\(name)"
+            try await Filesystem.ext4.make(at: image)
+            try await Filesystem.ext4.damage(image)
+            try await shop.define([Workshop.disk(image, format: "raw")])
+            let xml = try await shop.xml()
+            let check = try await shop.virtFsck("check")
+            #expect(check.volume("vda")?.outcome == "repairable", "\(check)")
+            let run = try await shop.virtFsck("repair", "--scratch-dir", scratch)
+            #expect(run.exitStatus == 1, "\(run)")
+            try #expect(await shop.state() == "running")
+            try #expect(await shop.xml() == xml)
+            try #expect(FileManager.default.contentsOfDirectory(atPath: scratch) == [])
+            try #expect(FileManager.default.contentsOfDirectory(atPath: folder) == [name])
+        }
+    }
+
+    @Test func `a symbolic link to a raw disk stays one`() async throws {
+        try await Workshop.with { shop in
+            let real = "\(shop.disks)/real.img"
+            let link = "\(shop.disks)/link.img"
+            try await Filesystem.ext4.make(at: real)
+            try await Filesystem.ext4.damage(real)
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "real.img")
+            try await shop.define([Workshop.disk(link, format: "raw")])
+            let xml = try await shop.xml()
+            let run = try await shop.virtFsck("repair")
+            #expect(run.exitStatus == 1, "\(run)")
+            try #expect(await shop.state() == "running")
+            try #expect(await shop.xml() == xml)
+            try #expect(FileManager.default.destinationOfSymbolicLink(atPath: link) == "real.img")
+        }
+    }
+
+    @Test func `a domain with 300 disks`() async throws {
+        try await Workshop.with { shop in
+            let damaged = [0, 150, 299]
+            var elements: [String] = []
+            for number in 0..<300 {
+                let image = "\(shop.disks)/\(number).img"
+                if damaged.contains(number) {
+                    try await Filesystem.ext4.make(at: image)
+                    try await Filesystem.ext4.damage(image)
+                } else {
+                    try DiskSet.createSparse(image, size: 1 << 20)
+                }
+                let address =
+                    "<address type='drive' controller='0' bus='0' target='\(number % 250)' unit='\(number / 250)'/>"
+                elements.append(
+                    Workshop.disk(image, format: "raw", target: scsiName(number), bus: "scsi", body: address))
+            }
+            try await shop.define(elements + ["<controller type='scsi' index='0' model='virtio-scsi'/>"])
+            let xml = try await shop.xml()
+            let run = try await shop.virtFsck("repair", "--no-start")
+            // What holds nothing was not checked.
+            #expect(run.exitStatus == 5, "\(run.exitStatus) \(run.errorOutput.suffix(500))")
+            #expect(run.domain?.committed == true)
+            for number in damaged { #expect(run.volume(scsiName(number))?.outcome == "repaired") }
+            #expect(run.domain?.disks.flatMap(\.volumes).count == 300)
+            try #expect(await shop.xml() == xml)
+            for number in damaged { try #expect(await Filesystem.ext4.isSound("\(shop.disks)/\(number).img")) }
+            print("300 disks: \(run.seconds) s")
+        }
+    }
+
+    /// As Linux names SCSI disks: sda, …, sdz, sdaa, …
+    private func scsiName(_ number: Int) -> String {
+        let letters = Array("abcdefghijklmnopqrstuvwxyz")
+        let last = String(letters[number % 26])
+        return number < 26 ? "sd" + last : scsiName(number / 26 - 1) + last
     }
 
     @Test func `a path with a newline, which libvirt itself does not keep`() async throws {

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -52,7 +53,54 @@ func expectOneLine(_ run: VirtFsck.Run, _ words: [String], sourceLocation: Sourc
     }
 }
 
+/// Expects libvirt not to start a domain, for this reason.
+func expectNoStart(
+    of domain: String, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
+) async throws {
+    let start = try await Tool.run("virsh", ["--quiet", "--connect", PrivateLibvirt.shared.uri, "start", domain])
+    #expect(start.exitStatus != 0, sourceLocation: sourceLocation)
+    for word in words {
+        #expect(start.errorOutput.contains(word), "\(start.errorOutput)", sourceLocation: sourceLocation)
+    }
+}
+
+/// `virt-fsck repair --no-start --json` on a domain of the private libvirt, for ``HeldRun``.
+func arguments(_ domain: String, _ more: String...) -> [String] {
+    ["repair", "--no-start", "--json", "--connect", PrivateLibvirt.shared.uri] + more + [domain]
+}
+
+extension HeldRun {
+    /// An e2fsck that repairs as much as a test wants: on the overlay it writes, on a read-only view it finds nothing.
+    ///
+    /// - Parameter size: as head(1) takes it.
+    static func repairing(_ size: String) -> String {
+        """
+        case $* in *-y*) ;; *) exit 0 ;; esac
+        echo held
+        until [ -e /usr/games/go-on ]; do sleep 0.05; done
+        for device; do :; done
+        yes repaired | head -c \(size) > "$device" || exit 8
+        exit 1
+        """
+    }
+}
+
 extension Workshop {
+    /// Waits until the domain points at its overlay, and stops the storage daemon, which merges it, for the time of `body`.
+    func duringMerge(_ body: () async throws -> Void) async throws {
+        let definition = "\(PrivateLibvirt.shared.definitions)/\(name).xml"
+        func isOnOverlay() -> Bool {
+            (try? String(contentsOfFile: definition, encoding: .utf8))?.contains(".virt-fsck-") == true
+        }
+        #expect(await eventually(within: .seconds(60)) { isOnOverlay() })
+        let daemon = try #require(HostState.process("qemu-storage-daemon", holding: disks))
+        kill(daemon, SIGSTOP)
+        defer { kill(daemon, SIGCONT) }
+        // The moment is not over: what is tried now is tried during the merge.
+        try #require(isOnOverlay())
+        try await body()
+    }
+
     /// A domain with one disk that is one filesystem.
     ///
     /// - Returns: the image, and the filesystem in a file of its own.

@@ -6,31 +6,6 @@ import Testing
 /// A domain is not started while its disks are under repair, and can be afterwards.
 @Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
 struct StartGuardTests {
-    /// An e2fsck that repairs so much that its merge takes a while: on the overlay it writes, on a read-only view it looks.
-    private static let large = """
-        case $* in *-y*) ;; *) exit 0 ;; esac
-        echo held
-        until [ -e /usr/games/go-on ]; do sleep 0.05; done
-        for device; do :; done
-        yes repaired | head -c 200M > "$device"
-        exit 1
-        """
-
-    private func arguments(_ domain: String, _ more: String...) -> [String] {
-        ["repair", "--no-start", "--json", "--connect", PrivateLibvirt.shared.uri] + more + [domain]
-    }
-
-    /// Expects libvirt not to start a domain, for this reason.
-    private func expectNoStart(
-        of domain: String, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
-    ) async throws {
-        let start = try await Tool.run("virsh", ["--quiet", "--connect", PrivateLibvirt.shared.uri, "start", domain])
-        #expect(start.exitStatus != 0, sourceLocation: sourceLocation)
-        for word in words {
-            #expect(start.errorOutput.contains(word), "\(start.errorOutput)", sourceLocation: sourceLocation)
-        }
-    }
-
     @Test(arguments: TestHost.engines)
     func `a domain on a raw file can't be started while it is checked, and can be afterwards`(
         _ engine: String
@@ -59,25 +34,17 @@ struct StartGuardTests {
             try await Filesystem.ext4.make(at: disk, size: 256 << 20)
             try await shop.define([Workshop.disk(disk, format: "raw")])
             let arguments = arguments(shop.name)
-            try await HeldRun.during(arguments, on: shop.name, in: shop.folder, checker: Self.large) { held in
+            try await HeldRun.during(arguments, on: shop.name, in: shop.folder, checker: HeldRun.repairing("200M")) { held in
                 held.goOn()
-                let definition = "\(PrivateLibvirt.shared.definitions)/\(shop.name).xml"
-                func isOnOverlay() -> Bool {
-                    (try? String(contentsOfFile: definition, encoding: .utf8))?.contains(".virt-fsck-") == true
+                try await shop.duringMerge {
+                    try await expectNoStart(of: shop.name, "lock")
                 }
-                #expect(await eventually(within: .seconds(60)) { isOnOverlay() })
-                let daemon = try #require(HostState.process("qemu-storage-daemon", holding: shop.disks))
-                kill(daemon, SIGSTOP)
-                defer { kill(daemon, SIGCONT) }
-                // The moment is not over: what is tried now is tried during the merge.
-                try #require(isOnOverlay())
-                try await expectNoStart(of: shop.name, "lock")
-                kill(daemon, SIGCONT)
                 let run = try await held.run.value
                 #expect(run.exitStatus == 1, "\(run)")
                 #expect(run.domain?.committed == true)
             }
-            try #expect(FileHandle.read(disk) { try $0.bytes(at: (200 << 20) - 9, count: 9) } == Array("repaired\n".utf8))
+            let lastLine = (200 << 20) / 9 * 9 - 9
+            try #expect(FileHandle.read(disk) { try $0.bytes(at: lastLine, count: 9) } == Array("repaired\n".utf8))
             try await PrivateLibvirt.shared.virsh("start", shop.name)
         }
     }
