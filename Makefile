@@ -72,15 +72,17 @@ bench: release
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 	shellcheck .ci/run examples/demo/break-guest examples/demo/demo examples/demo/domain-xml examples/demo/make-guest \
-	  examples/demo/wait-for examples/bench/bench Tests/SystemTests/VM/run-in-vm Tests/SystemTests/VM/run-tests
+	  examples/demo/wait-for examples/bench/bench Tests/SystemTests/VM/run-in-vm Tests/SystemTests/VM/run-tests \
+	  libexec/libvirt-hook
 
 ## format: let swift-format rewrite the sources
 format: toolchain
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
 
-## install: the program to PREFIX/sbin
+## install: the program to PREFIX/sbin, and libvirt's hook, which libvirtd sees when it is started the next time
 install: release
 	install -D -m 755 "$$($(SWIFT) build $(RELEASE) --show-bin-path)/virt-fsck" $(DESTDIR)$(PREFIX)/sbin/virt-fsck
+	install -C -D -m 755 libexec/libvirt-hook $(DESTDIR)/etc/libvirt/hooks/qemu.d/virt-fsck
 
 clean:
 	rm -rf .build .build-vm

@@ -41,7 +41,8 @@ struct ImageLockTests {
         // Returns when it listens.
         let server = try await HostCommandRunner().run(
             Command(
-                "qemu-nbd", "--fork", "--persistent", "--format", "raw", "--socket", socket, "--pid-file", pidFile, image))
+                "qemu-nbd", "--fork", "--persistent", "--format", "raw", "--socket", socket, "--pid-file", pidFile,
+                image))
         #expect(server.isSuccess, "\(server)")
         let pid = try #require(readPID(pidFile))
         #expect(throws: ImageLock.Failure.isWritten) { try ImageLock(image) }

@@ -118,7 +118,8 @@ struct SpaceTests {
                 try FileManager.default.createDirectory(
                     atPath: closed, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
                 try await expectRefusal(
-                    closed, "QEMU's user may not search", "(mode 0700)", arguments: ["repair", "--scratch-dir", closed],
+                    closed, "QEMU's user may not search", "(mode 0700)",
+                    arguments: ["repair", "--scratch-dir", closed],
                     in: shop)
                 try await Tool.output(of: "mount", ["-t", "tmpfs", "-o", "mode=0755,size=64M", "none", closed])
                 try await expectRefusal(

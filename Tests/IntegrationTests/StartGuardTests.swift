@@ -34,7 +34,8 @@ struct StartGuardTests {
             try await Filesystem.ext4.make(at: disk, size: 256 << 20)
             try await shop.define([Workshop.disk(disk, format: "raw")])
             let arguments = arguments(shop.name)
-            try await HeldRun.during(arguments, on: shop.name, in: shop.folder, checker: HeldRun.repairing("200M")) { held in
+            try await HeldRun.during(arguments, on: shop.name, in: shop.folder, checker: HeldRun.repairing("200M")) {
+                held in
                 held.goOn()
                 try await shop.duringMerge {
                     try await expectNoStart(of: shop.name, "lock")

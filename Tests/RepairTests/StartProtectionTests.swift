@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import HostTools
@@ -59,7 +60,17 @@ struct StartProtectionTests {
         #expect(Sample.plan(inventory).warnings == [])
     }
 
-    @Test func `a daemon that can't be found has no hook`() {
-        #expect(StartHook.state(for: "qemu+unix:///system?socket=/no/such/socket&x=y") != .unseen(by: ""))
+    @Test(.enabled(if: Files.isRoot, "needs root"))
+    func `a hook counts when it was there before the daemon, and can be run`() throws {
+        // This process stands for the daemon.
+        let daemon = try #require(HostProcess(Files.processID))
+        #expect(StartHook.state(of: "/bin/sh", before: daemon) == .active)
+        #expect(StartHook.state(of: "/etc/hostname", before: daemon) == .missing)
+        let path = FileManager.default.temporaryDirectory.path + "/hook-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(StartHook.state(of: path, before: daemon) == .missing)
+        try Data().write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+        #expect(StartHook.state(of: path, before: daemon) == .unseen(by: daemon.name))
     }
 }

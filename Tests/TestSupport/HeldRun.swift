@@ -35,7 +35,8 @@ public struct HeldRun: Sendable {
         do {
             let isHeld = await eventually(within: .seconds(120)) {
                 logs(of: domain).contains { log in
-                    !earlier.contains(log) && (try? String(contentsOfFile: log, encoding: .utf8))?.contains("held\n") == true
+                    !earlier.contains(log)
+                        && (try? String(contentsOfFile: log, encoding: .utf8))?.contains("held\n") == true
                 }
             }
             guard isHeld else {
@@ -72,7 +73,9 @@ public struct HeldRun: Sendable {
         let folder = "/var/log/virt-fsck"
         let runs = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return runs.filter { $0.hasPrefix("\(domain)-") }.flatMap { run in
-            ((try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(run)")) ?? []).map { "\(folder)/\(run)/\($0)" }
+            ((try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(run)")) ?? []).map {
+                "\(folder)/\(run)/\($0)"
+            }
         }
     }
 }

@@ -27,7 +27,9 @@ public struct OverlayPlace: Hashable, Sendable {
         guard let user, user.userID != 0 else { return }
         while true {
             // An ACL may let QEMU's user in: that is not for us to tell.
-            if let status = try? FileStatus(of: place), (try? FileAttributes(of: place))?.hasACL != true, !user.canSearch(status) {
+            if let status = try? FileStatus(of: place), (try? FileAttributes(of: place))?.hasACL != true,
+                !user.canSearch(status)
+            {
                 wall = "\(place) (mode 0\(String(status.mode & 0o777, radix: 8)))"
             }
             guard place != "/" else { return }

@@ -25,7 +25,8 @@ enum Space {
             filesystems[filesystem.device] = entry
         }
         return filesystems.values.filter { $0.free < $0.needed }.map { entry in
-            let overlays = entry.targets.count == 1 ? "the overlay of \(entry.targets[0])" : "\(entry.targets.count) overlays"
+            let overlays =
+                entry.targets.count == 1 ? "the overlay of \(entry.targets[0])" : "\(entry.targets.count) overlays"
             return "\(entry.folder): has \(mebibytes(entry.free)) free, and \(overlays) may need "
                 + "\(mebibytes(entry.needed)); make room, or give another folder: --scratch-dir DIR"
         }.sorted()

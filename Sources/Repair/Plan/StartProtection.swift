@@ -14,7 +14,8 @@ enum StartProtection {
         case .active: return nil
         case .missing: remedy = "libvirt's hook would refuse it: install \(StartHook.path)"
         case .unseen(let daemon):
-            remedy = "libvirt's hook would refuse it: restart \(daemon) once, which was started before \(StartHook.path) "
+            remedy =
+                "libvirt's hook would refuse it: restart \(daemon) once, which was started before \(StartHook.path) "
                 + "was installed"
         }
         return "\(unprotected.joined(separator: ", ")): nothing keeps the domain from being started during the repair, "

@@ -27,13 +27,14 @@ public enum StartHook: Hashable, Sendable {
     /// - Parameter uri: as libvirt reports it.
     static func state(for uri: String) -> StartHook {
         let daemons = socket(in: uri).flatMap(HostProcess.listening).map { [$0] } ?? HostProcess.named(daemonNames)
-        return daemons.map(state(before:)).first { $0 != .active }
+        return daemons.map { state(of: path, before: $0) }.first { $0 != .active }
             ?? (daemons.isEmpty && !Files.exists(path) ? .missing : .active)
     }
 
     private static let daemonNames: Set = ["libvirtd", "virtqemud"]
 
-    private static func state(before daemon: HostProcess) -> StartHook {
+    /// What a daemon makes of a hook, by when it was installed.
+    static func state(of path: String, before daemon: HostProcess) -> StartHook {
         guard let hook = try? FileStatus(of: daemon.root + path), hook.mode & 0o111 != 0 else { return .missing }
         return hook.changed < daemon.startedAt ? .active : .unseen(by: daemon.name)
     }
