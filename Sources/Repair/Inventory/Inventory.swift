@@ -71,7 +71,8 @@ struct InventoryReader {
         }
         return DomainInventory(
             summary: summary, xml: xml, description: description, disks: disks,
-            lockProblem: RunLocks.objection(to: summary.id), startHook: StartHook.state(for: try await connection.uri()),
+            lockProblem: RunLocks.objection(to: summary.id),
+            startHook: StartHook.state(for: try await connection.uri()),
             overlayPlaces: await places(of: disks, scratchFolder))
     }
 
