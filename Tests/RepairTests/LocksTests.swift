@@ -112,7 +112,7 @@ final class LocksTests {
             RunLocks.objection(toDisk: "vda", path: "\(folder)/disk", chain: [], in: "\(folder)/locks") == nil)
     }
 
-    @Test func `300 disks are locked and released in an instant`() throws {
+    @Test func `300 disks are locked and released without waiting`() throws {
         var disks: [DiskInventory] = []
         for number in 0..<300 {
             let path = "\(folder)/\(number)"
@@ -123,6 +123,7 @@ final class LocksTests {
         }
         let plan = Sample.plan(Sample.inventory(disks))
         let elapsed = try ContinuousClock().measure { try locks(plan).release() }
-        #expect(elapsed < .seconds(1))
+        // One that waited for each would take 30.
+        #expect(elapsed < .seconds(10))
     }
 }

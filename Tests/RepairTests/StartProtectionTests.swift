@@ -65,11 +65,12 @@ struct StartProtectionTests {
         // This process stands for the daemon.
         let daemon = try #require(HostProcess(Files.processID))
         #expect(StartHook.state(of: "/bin/sh", before: daemon) == .active)
-        #expect(StartHook.state(of: "/etc/hostname", before: daemon) == .missing)
         let path = FileManager.default.temporaryDirectory.path + "/hook-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: path) }
         #expect(StartHook.state(of: path, before: daemon) == .missing)
         try Data().write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+        #expect(StartHook.state(of: path, before: daemon) == .missing)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
         #expect(StartHook.state(of: path, before: daemon) == .unseen(by: daemon.name))
     }

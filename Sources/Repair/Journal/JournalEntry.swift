@@ -90,7 +90,8 @@ extension Pointing {
         }
     }
 
-    /// Gives each disk the owner, mode and extended attributes that it had: libvirt changes them when somebody tries to start the domain.
+    /// Gives each disk the owner, mode and extended attributes that it had: libvirt changes them when somebody tries to start
+    /// the domain.
     func restoreAttributes() throws {
         for substitution in substitutions {
             try disks[substitution.target]?.attributes.restore(substitution.disk)
