@@ -4,10 +4,9 @@ import HostTools
 enum Space {
     /// What the overlay of a disk may need, in bytes.
     ///
-    /// Nobody knows before the checker has run. Repairs of real damage wrote some MiB; replaying a full journal writes all of
-    /// it, and mke2fs makes journals that grow with the disk up to 1 GiB. So: 16 MiB and 1/256 of the disk, at most 1 GiB, and
-    /// never more than the disk; with 1 MiB for the overlay's own tables. One that needs more stops when its filesystem is
-    /// full, and the disk is what it was.
+    /// Nobody knows before the checker has run. This is a rule of thumb, not a measurement: 16 MiB and 1/256 of the disk, at
+    /// most 1 GiB (a full journal, which a replay writes all of, is seldom larger), never more than the disk, and 1 MiB for the
+    /// overlay's own tables. One that needs more stops when its filesystem is full, and the disk is what it was.
     static func estimate(forDiskOf size: UInt64) -> UInt64 {
         min(size, (16 << 20) + size / 256, 1 << 30) + (1 << 20)
     }
