@@ -24,4 +24,11 @@ enum OverlayFile {
             throw DomainProblem("\(path): \(error)")
         }
     }
+
+    /// Deletes an overlay, for good: the journal, which goes next, must not be gone before it. One that is gone already is
+    /// fine.
+    static func remove(_ path: String) throws {
+        try Files.remove(path)
+        try Files.sync(Files.folder(of: path))
+    }
 }

@@ -62,7 +62,7 @@ struct Protection: Sendable {
             // Closing fails where it was never opened, or the daemon is gone: the file goes all the same.
             try? await daemon.close(overlay.node)
             try? await daemon.close("\(overlay.node)-file")
-            if !journal.isOpenEnded { try Files.remove(path) }
+            if !journal.isOpenEnded { try OverlayFile.remove(path) }
         }
     }
 

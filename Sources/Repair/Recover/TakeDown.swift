@@ -26,7 +26,7 @@ struct TakeDown: Sendable {
             guard status.kind == .regular else {
                 throw DomainProblem("\(overlay.overlay): is no file; it is left alone")
             }
-            try Files.remove(overlay.overlay)
+            try OverlayFile.remove(overlay.overlay)
         }
     }
 
