@@ -160,7 +160,8 @@ struct Attempts: Sendable {
     ) async throws -> [VolumeResult] {
         clock.lap("attach")
         progress("looking for volumes")
-        let volumes = try await Discovery(mapping: originals, lvm: LVM(runner: runner)).volumes(on: plan.attached)
+        let lvm = LVM(runner: runner, sandbox: sandbox, folder: folders.devices)
+        let volumes = try await Discovery(mapping: originals, lvm: lvm).volumes(on: plan.attached)
         clock.lap("discover")
         if let hibernated = volumes.first(where: \.isHibernated) {
             throw DomainProblem(

@@ -18,7 +18,9 @@ struct RunFolders: Sendable {
     /// Makes the folders for the time of `body`.
     func made<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         try await scoped {
-            for folder in [runtime, devices, log] { try Files.makeFolder(folder) }
+            for folder in [runtime, log] { try Files.makeFolder(folder) }
+            // Who runs without bubblewrap has to find its node in there, which is its own.
+            for folder in ["/dev/virt-fsck", devices] { try Files.makeSearchableFolder(folder) }
             return try await body()
         } close: {
             for folder in [runtime, devices] { try Files.removeFolder(folder) }

@@ -29,8 +29,9 @@ struct Session: ParsableArguments {
             if let problem = RemoteConnection.problem(uri: report.connection) {
                 report.domains = common.domains.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
             } else {
-                let pipeline = pipeline(connection, options)
-                (report.domains, report.additionalStatus) = await cancelledBySignals {
+                let runner = HostCommandRunner()
+                let pipeline = pipeline(connection, options, by: runner)
+                (report.domains, report.additionalStatus) = await cancelledBySignals(hurry: runner.hurry) {
                     var outcomes: [DomainOutcome] = []
                     for domain in common.domains where !Task.isCancelled {
                         outcomes.append(
@@ -71,8 +72,9 @@ struct Session: ParsableArguments {
             } else if !Files.isRoot {
                 report.problem = "this must run as root: journals are root's, and so is what runs leave on the host"
             } else {
-                let pipeline = pipeline(connection, Options())
-                report.runs = await cancelledBySignals { await pipeline.recover(domains) }
+                let runner = HostCommandRunner()
+                let pipeline = pipeline(connection, Options(), by: runner)
+                report.runs = await cancelledBySignals(hurry: runner.hurry) { await pipeline.recover(domains) }
             }
         } catch let error as LibvirtError {
             report.problem = words(for: error)
@@ -91,10 +93,9 @@ struct Session: ParsableArguments {
         try await Connection.open(connect, timeout: .seconds(15))
     }
 
-    private func pipeline(_ connection: Connection, _ options: Options) -> Pipeline {
+    private func pipeline(_ connection: Connection, _ options: Options, by runner: HostCommandRunner) -> Pipeline {
         let progress = ProgressLine(isShown: !quiet)
-        return Pipeline(
-            connection: connection, runner: HostCommandRunner(), options: options, progress: { progress.show($0) })
+        return Pipeline(connection: connection, runner: runner, options: options, progress: { progress.show($0) })
     }
 
     private func words(for error: LibvirtError) -> String {

@@ -1,14 +1,36 @@
 import Dispatch
 import Glibc
+import Synchronization
 
 /// Runs `work` in a task that SIGINT, SIGTERM and SIGHUP cancel: it stops at the next safe point and takes down what it
 /// attached. A merge that has begun is ended first.
-func cancelledBySignals<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
+///
+/// - Parameter hurry: called at the second signal: ends what the first one asks politely, and must spare everything that a
+///   disk depends on.
+func cancelledBySignals<Value: Sendable>(
+    hurry: @escaping @Sendable () -> Void, _ work: @escaping @Sendable () async -> Value
+) async -> Value {
     let task = Task { await work() }
+    let count = Mutex(0)
     let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler { task.cancel() }
+        source.setEventHandler {
+            switch count.withLock({ count in
+                count += 1
+                return count
+            }) {
+            case 1:
+                Terminal.error("virt-fsck: stopping at the next safe point; press again to hurry\n")
+                task.cancel()
+            case 2:
+                Terminal.error(
+                    "virt-fsck: hurrying: running checkers are killed; what was attached is taken down, and a merge that "
+                        + "has begun is ended first\n")
+                hurry()
+            default: break
+            }
+        }
         source.resume()
         return source
     }

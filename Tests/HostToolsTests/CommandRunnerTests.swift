@@ -205,6 +205,69 @@ struct CommandRunnerTests {
         #expect(ContinuousClock.now - start < .seconds(10))
     }
 
+    @Test func `in a hurry a cancelled checker that ignores INT and TERM is killed at once`() async throws {
+        let child = folder.file("child")
+        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nwhile :; do :; done")
+        let runner = runner
+        var command = Command("stubborn")
+        command.haste = .kill
+        let stubborn = command
+        let running = Task { try await runner.run(stubborn) }
+        #expect(try await eventually { readPID(child) != nil })
+        running.cancel()
+        let start = ContinuousClock.now
+        runner.hurry()
+        #expect(try await running.value.status == .signaled(SIGINT))
+        // In order TERM comes after two seconds, and KILL after four.
+        #expect(ContinuousClock.now - start < .seconds(2))
+        let last = try #require(readPID(child))
+        #expect(!isAlive(last))
+    }
+
+    @Test func `in a hurry who is cancelled later is killed at once too`() async throws {
+        let child = folder.file("child")
+        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nwhile :; do :; done")
+        let runner = runner
+        runner.hurry()
+        var command = Command("stubborn")
+        command.haste = .kill
+        let stubborn = command
+        let running = Task { try await runner.run(stubborn) }
+        #expect(try await eventually { readPID(child) != nil })
+        let start = ContinuousClock.now
+        running.cancel()
+        #expect(try await running.value.status == .signaled(SIGINT))
+        #expect(ContinuousClock.now - start < .seconds(2))
+    }
+
+    @Test func `in a hurry a checker that nobody cancelled goes on`() async throws {
+        let (started, go) = (folder.file("started"), folder.file("go"))
+        try folder.program(
+            "working", "echo $$ > \(started)\nwhile [ ! -e \(go) ]; do sleep 0.01; done\necho done")
+        let runner = runner
+        var command = Command("working")
+        command.haste = .kill
+        let working = command
+        let running = Task { try await runner.run(working) }
+        #expect(try await eventually { readPID(started) != nil })
+        runner.hurry()
+        try Files.create(go)
+        #expect(try await running.value == CommandResult(status: .exited(0), output: "done\n"))
+    }
+
+    @Test func `in a hurry a program that works on a disk ends in order`() async throws {
+        let child = folder.file("child")
+        try folder.program(
+            "merging",
+            "trap 'echo in order; exit 0' TERM\ntrap '' INT\necho $$ > \(child)\nwhile :; do :; done")
+        let runner = runner
+        let running = Task { try await runner.run(Command("merging")) }
+        #expect(try await eventually { readPID(child) != nil })
+        running.cancel()
+        runner.hurry()
+        #expect(try await running.value.output == "in order\n")
+    }
+
     private func raised(_ flag: Flag, within limit: Duration) async throws -> Bool {
         let deadline = ContinuousClock.now + limit
         while ContinuousClock.now < deadline, !flag.isRaised { try await Task.sleep(for: .milliseconds(5)) }

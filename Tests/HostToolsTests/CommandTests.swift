@@ -36,7 +36,7 @@ struct CommandTests {
     @Test(arguments: [
         ("qemu-img", "qemu-utils"), ("qemu-nbd", "qemu-utils"), ("qemu-storage-daemon", "qemu-system-common"),
         ("lvm", "lvm2"), ("e2fsck", "e2fsprogs"), ("fsck.fat", "dosfstools"), ("xfs_repair", "xfsprogs"),
-        ("bwrap", "bubblewrap"), ("setpriv", "util-linux"),
+        ("bwrap", "bubblewrap"), ("setpriv", "util-linux"), ("prlimit", "util-linux"), ("choom", "util-linux"),
     ]) func `a missing program names its Debian package`(program: String, package: String) async {
         let runner = HostCommandRunner(folders: ["/nowhere"])
         let expected = CommandError.notFound(program: program, package: package)

@@ -5,12 +5,58 @@ import SystemPackage
 import Testing
 
 private let runner = HostCommandRunner()
-private let canUseLVM = getuid() == 0 && access("/dev/loop-control", F_OK) == 0 && runner.path(of: "lvm") != nil
+private let canUseLVM =
+    getuid() == 0 && access("/dev/loop-control", F_OK) == 0
+    && ["lvm", "bwrap"].allSatisfy { runner.path(of: $0) != nil }
 
 /// Against the lvm of this machine, on loop devices, without device-mapper.
 @Suite(.enabled(if: canUseLVM, "needs root, loop devices and lvm2"), .serialized, .timeLimit(.minutes(2)))
 struct LVMLiveTests {
-    private let lvm = LVM(runner: runner)
+    private let lvm: LVM
+    private let folder: NodeFolder
+
+    init() throws {
+        folder = try NodeFolder()
+        lvm = LVM(runner: runner, sandbox: Sandbox(.bubblewrap), folder: folder.path)
+    }
+
+    @Test(arguments: [Sandbox.Kind.bubblewrap, .privilegesOnly])
+    func `what lvm says behind its walls is what it says to root`(kind: Sandbox.Kind) async throws {
+        try await withDisks(3) { disks in
+            try await make(
+                disks,
+                [
+                    ["vgcreate", "guest-vg"] + disks.prefix(2).map(\.path),
+                    ["lvcreate", "-L", "12M", "-n", "root", "guest-vg"],
+                    ["lvcreate", "-i2", "-I64k", "-L", "16M", "-n", "stripe", "guest-vg"],
+                    ["vgcreate", "other", disks[2].path],
+                    ["lvcreate", "-L", "4M", "-n", "data", "other"],
+                ])
+            try await expectSameReport(disks, kind)
+            // Damaged: of the first group only one volume can be read, and the other group has no metadata.
+            try disks[1].write([UInt8](repeating: 0, count: 64 << 10))
+            try disks[2].write([UInt8](repeating: 0xA5, count: 64 << 10), at: 4096)
+            try await expectSameReport(disks, kind)
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    }
+
+    private func expectSameReport(_ disks: [Disk], _ kind: Sandbox.Kind) async throws {
+        let walled = LVM(runner: runner, sandbox: Sandbox(kind), folder: folder.path)
+        let root = LVM(runner: UnconfinedRunner(), sandbox: Sandbox(.privilegesOnly), folder: folder.path)
+        let report = try await walled.report(devices: disks.map(\.path))
+        #expect(try await root.report(devices: disks.map(\.path)) == report)
+        #expect(report.volumeGroups.contains { $0.name == "guest-vg" })
+    }
+
+    @Test func `lvm sees nothing but the devices it is shown`() async throws {
+        try await withDisks(2) { disks in
+            for (index, disk) in disks.enumerated() { try await make([disk], [["vgcreate", "vg\(index)", disk.path]]) }
+            let report = try await lvm.report(devices: [disks[1].path])
+            #expect(report.volumeGroups.map(\.name) == ["vg1"])
+            #expect(report.warnings == [])
+        }
+    }
 
     @Test func `volumes over two disks are found, and nothing is written`() async throws {
         try await withDisks(2) { disks in
@@ -221,6 +267,29 @@ enum Hostile: Hashable, Sendable {
     case defect(LogicalVolume.Defect)
     case volume(String)
     case error
+}
+
+/// Takes the sandbox away: what is behind setpriv's arguments runs as root.
+private struct UnconfinedRunner: CommandRunner {
+    func path(of program: String) -> String? { runner.path(of: program) }
+
+    func run(_ command: Command) async throws(CommandError) -> CommandResult {
+        let words = command.arguments.split(separator: "--").last ?? []
+        return try await runner.run(Command(words.first ?? "", Array(words.dropFirst())))
+    }
+
+    func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
+        try await run(command)
+    }
+}
+
+/// A folder that takes device nodes.
+private final class NodeFolder: Sendable {
+    let path = "/dev/virt-fsck-test-\(UUID().uuidString)"
+
+    init() throws { try Files.makeFolder(path, mode: 0o711) }
+
+    deinit { try? Files.removeFolder(path) }
 }
 
 /// A loop device over a file of zeros.

@@ -604,7 +604,7 @@ struct BadInputTests {
 
     @Test(arguments: [
         ("bwrap", "bubblewrap"), ("qemu-img", "qemu-utils"), ("qemu-storage-daemon", "qemu-system-common"),
-        ("setpriv", "util-linux"),
+        ("setpriv", "util-linux"), ("prlimit", "util-linux"), ("choom", "util-linux"),
     ])
     func `a missing program is named with its package`(_ program: String, _ package: String) async throws {
         try await Workshop.with { shop in

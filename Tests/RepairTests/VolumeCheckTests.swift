@@ -11,9 +11,12 @@ import Testing
 private final class Script: Sendable {
     private let steps = Mutex<[String]>([])
     private let answers: Mutex<[CommandStatus]>
+    /// What each checker prints.
+    let words: String
 
-    init(_ answers: [CommandStatus]) {
+    init(_ answers: [CommandStatus], words: String = "") {
         self.answers = Mutex(answers)
+        self.words = words
     }
 
     var transcript: [String] { steps.withLock { $0 } }
@@ -34,6 +37,7 @@ private struct ScriptedRunner: CommandRunner {
         // Behind setpriv's arguments: the checker's own, less the device.
         let words = command.arguments.split(separator: "--").last ?? []
         script.note(words.dropLast().joined(separator: " "))
+        _ = try? log.writeAll(script.words.utf8)
         return CommandResult(status: script.next())
     }
 }
@@ -224,6 +228,35 @@ struct VolumeCheckTests {
         #expect(script.transcript == [])
         #expect(result.outcome == .unsupported)
         #expect(result.message == "fsck.fat: not found; install dosfstools")
+    }
+
+    @Test(arguments: [
+        "e2fsck: Memory allocation failed while retrying", "xfs_repair: couldn't allocate block map",
+        "failed to create prefetch thread: Resource temporarily unavailable", "malloc: Cannot allocate memory",
+    ])
+    func `who gives up for want of memory is said to`(words: String) async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for status in [CommandStatus.exited(8), .timedOut] {
+            let script = Script([status], words: "Pass 1\n\(words)\naborted\n")
+            let result = try await check(Sample.volume(), script)
+            #expect(result.outcome == .unrepaired)
+            let limit = ResourceLimits.ofThisHost.memory >> 20
+            #expect(result.message.contains("it may use \(limit) MiB of memory, and says: \(words)"), "\(result.message)")
+        }
+    }
+
+    @Test func `who gives up for another reason is not said to want memory`() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try await check(Sample.volume(), Script([.exited(8)], words: "Bad magic number in super-block\n"))
+        #expect(result.outcome == .unrepaired)
+        #expect(!result.message.contains("memory"))
+    }
+
+    @Test func `who was killed by somebody else may have been so for want of memory`() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try await check(Sample.volume(), Script([.signaled(9)]))
+        #expect(result.outcome == .unrepaired)
+        #expect(result.message == "e2fsck killed by signal 9; was the host short of memory? look: dmesg")
     }
 
     @Test func `a filesystem without a place is unsupported, not clean`() async throws {

@@ -45,6 +45,12 @@ public enum HostState {
         logs(ofDomain: name).compactMap { $0.split(separator: "-").last.map(String.init) }
     }
 
+    /// The last line that the checker of a domain's `vda` printed; "" where there is none.
+    public static func checkersOutput(ofDomain name: String) -> String {
+        logs(ofDomain: name).map { read("/var/log/virt-fsck/\($0)/vda.log") }
+            .flatMap { $0.split(separator: "\n") }.last.map(String.init) ?? ""
+    }
+
     /// Removes a domain's logs.
     public static func removeLogs(ofDomain name: String) {
         for log in logs(ofDomain: name) { try? FileManager.default.removeItem(atPath: "/var/log/virt-fsck/\(log)") }

@@ -51,6 +51,14 @@ public enum Checker: Hashable, Sendable {
         }
     }
 
+    /// What it needs in its sandbox beside the device.
+    public var need: Sandbox.Need {
+        switch self {
+        case .xfs: .threads
+        case .ext, .fat: .nothing
+        }
+    }
+
     /// Arguments of a full run, without the device, which comes last.
     ///
     /// - Parameter mode: `.readWrite` repairs everything that can be repaired; `.readOnly` writes nothing.

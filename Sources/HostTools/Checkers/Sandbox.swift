@@ -1,8 +1,8 @@
-/// The walls around a program that reads a guest's data.
+/// The walls around a program that reads a guest's data: a checker, or `lvm`.
 ///
-/// bubblewrap(1) gives it namespaces of its own and a root that holds nothing but the programs and one device node;
-/// setpriv(1) then takes its uid and every capability. uid 0 without capabilities would be no wall: such a checker can
-/// write the host's `/proc/sys` files and use loop ioctls.
+/// bubblewrap(1) gives it namespaces of its own and a root that holds nothing but the programs and the device nodes it is
+/// shown; setpriv(1) then takes its uid and every capability. uid 0 without capabilities would be no wall: such a checker can
+/// write the host's `/proc/sys` files and use loop ioctls. Outside of both, choom(1) and prlimit(1) bound what it takes.
 public struct Sandbox: Hashable, Sendable {
     /// Uid and gid that a checker runs as. The number is from the range that systemd hands to transient services
     /// (systemd.exec(5), DynamicUser): it owns no file.
@@ -12,54 +12,100 @@ public struct Sandbox: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// Behind every wall.
         case bubblewrap
-        /// Only uid and capabilities are taken: `--allow no-sandbox`.
+        /// Only uid and capabilities are taken and the limits set: `--allow no-sandbox`.
         case privilegesOnly
     }
 
+    /// A device node that a program is shown.
+    public struct Device: Hashable, Sendable {
+        /// Path of the node on the host, owned by ``Sandbox/userID``.
+        public var node: String
+        /// What it is called in the program's `/dev`; letters, digits, `-`, `_` and `.` only.
+        public var name: String
+
+        /// Describes a node; makes nothing.
+        public init(node: String, name: String) {
+            self.node = node
+            self.name = name
+        }
+    }
+
+    /// What a program needs beside its devices.
+    public enum Need: Hashable, Sendable {
+        /// Nothing.
+        case nothing
+        /// Room for hundreds of threads: xfs_repair(8) starts some for each allocation group.
+        case threads
+        /// `/proc/devices`, and an empty folder for its configuration: lvm(8).
+        case deviceTypes
+    }
+
     private let kind: Kind
+    /// What a confined program may take.
+    public let limits: ResourceLimits
 
     /// The sandbox of this kind.
-    public init(_ kind: Kind) {
+    public init(_ kind: Kind, limits: ResourceLimits = .ofThisHost) {
         self.kind = kind
+        self.limits = limits
     }
 
     /// Programs that must be installed.
     public var requiredPrograms: [String] {
-        kind == .bubblewrap ? ["bwrap", "setpriv"] : ["setpriv"]
+        let always = ["choom", "prlimit", "setpriv"]
+        return kind == .bubblewrap ? ["bwrap"] + always : always
     }
 
-    /// Puts a command behind the walls; the device is appended as its last argument.
+    /// The path by which a confined program finds a device: what its arguments must say.
+    public func path(of device: Device) -> String {
+        kind == .bubblewrap ? "/dev/\(device.name)" : device.node
+    }
+
+    /// Puts a command behind the walls. What it does to a device may be lost at any time, so the user may have it killed.
     ///
     /// - Parameters:
-    ///   - node: device node of the host, owned by ``userID``.
-    ///   - name: what the program shall see in `/dev`; letters, digits, `-`, `_` and `.` only.
-    public func confine(_ command: Command, toDevice node: String, named name: String) -> Command {
+    ///   - devices: all that it sees; its arguments name them by ``path(of:)``.
+    ///   - need: what it can't do without.
+    public func confine(_ command: Command, to devices: [Device], needing need: Need = .nothing) -> Command {
         var confined = command
-        let device = kind == .bubblewrap ? "/dev/\(name)" : node
-        var unprivileged = ["--reuid", "\(Self.userID)", "--regid", "\(Self.userID)", "--clear-groups"]
-        unprivileged += ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--", command.program]
-        unprivileged += command.arguments + [device]
-        switch kind {
-        case .privilegesOnly:
-            confined.program = "setpriv"
-            confined.arguments = unprivileged
-        case .bubblewrap:
-            confined.program = "bwrap"
-            confined.arguments = Self.walls + ["--dev-bind", node, device, "--", "setpriv"] + unprivileged
+        confined.haste = .kill
+        confined.program = "choom"
+        // The kernel's first choice when the host runs out of memory; inherited, and only root may take it back.
+        confined.arguments = ["-n", "1000", "--", "prlimit"]
+        confined.arguments += limits.arguments(threadStack: need == .threads ? .small : .default)
+        if kind == .bubblewrap {
+            confined.arguments += ["bwrap"] + Self.walls
+            if need == .deviceTypes {
+                confined.arguments += ["--ro-bind", "/proc/devices", "/proc/devices"]
+                confined.arguments += ["--perms", "0755", "--dir", "/etc/lvm"]
+            }
+            for device in devices { confined.arguments += ["--dev-bind", device.node, path(of: device)] }
+            confined.arguments.append("--")
             confined.input = SystemCallFilter.program
         }
+        confined.arguments += ["setpriv", "--reuid", "\(Self.userID)", "--regid", "\(Self.userID)", "--clear-groups"]
+        confined.arguments += ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--", command.program]
+        confined.arguments += command.arguments
         return confined
+    }
+
+    /// How a confined program ended, from how its walls did: bubblewrap ends by itself, with 128 plus the signal that ended
+    /// the program.
+    public func status(of walls: CommandStatus) -> CommandStatus {
+        guard kind == .bubblewrap, case .exited(let code) = walls, (129...192).contains(code) else { return walls }
+        return .signaled(code - 128)
     }
 
     // --unshare-all would want a user namespace; --new-session would take the checker out of the process group that we
     // signal; there is no /dev/tty inside that could be abused instead. xfs_repair wants a list of mounts: an empty one.
     private static let walls: [String] = {
         var walls = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+        // Parents that bubblewrap makes by itself are root's alone.
+        for folder in ["/dev", "/etc", "/proc"] { walls += ["--perms", "0755", "--dir", folder] }
         for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"] {
             walls += ["--ro-bind-try", path, path]
         }
-        walls += ["--perms", "0755", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null"]
-        walls += ["--perms", "0755", "--dir", "/proc", "--dev-bind", "/dev/null", "/proc/mounts"]
+        walls += ["--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/null", "/proc/mounts"]
         walls += ["--seccomp", "0", "--chdir", "/", "--cap-drop", "ALL"]
         for capability in ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] { walls += ["--cap-add", capability] }
         return walls

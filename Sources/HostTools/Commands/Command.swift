@@ -10,8 +10,18 @@ public struct Command: Hashable, Sendable, CustomStringConvertible {
     public var timeout: Duration
     /// How many bytes each of its output streams may have before it is stopped.
     public var outputLimit: Int
-    /// What it reads from standard input, a few hundred bytes at most: it is written before anything is read.
+    /// What it reads from standard input, less than a pipe holds: it is written before anything is read.
     public var input: [UInt8] = []
+    /// What becomes of it when it was cancelled and the user can't wait for its end.
+    public var haste = Haste.inOrder
+
+    /// How a program ends when nobody has time.
+    public enum Haste: Hashable, Sendable {
+        /// As always: INT, TERM, KILL, with time between them.
+        case inOrder
+        /// KILL at once: what it was doing is thrown away anyhow.
+        case kill
+    }
 
     /// Describes a run of `program`.
     ///

@@ -18,6 +18,7 @@ public enum DebianPackage {
         "bwrap": "bubblewrap",
         "setpriv": "util-linux",
         "prlimit": "util-linux",
+        "choom": "util-linux",
         "modprobe": "kmod",
         "sleep": "coreutils",
     ]

@@ -9,12 +9,19 @@ public struct HostCommandRunner: CommandRunner {
     public static let searchPath = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
     private let folders: [String]
+    private let hurrying = Hurry()
 
     /// A runner for the host's programs.
     ///
     /// - Parameter folders: looked at in this order; tests put a folder with programs of their own first.
     public init(folders: [String] = HostCommandRunner.searchPath) {
         self.folders = folders
+    }
+
+    /// The user pressed Ctrl-C once more: programs of haste ``Command/Haste/kill`` that were cancelled, or are from now on,
+    /// are killed at once. Nothing else is touched: not what was not cancelled, as a merge, nor a ``BackgroundProcess``.
+    public func hurry() {
+        hurrying.begin()
     }
 
     /// The first folder that has it wins.
@@ -95,9 +102,12 @@ public struct HostCommandRunner: CommandRunner {
             group.stop(.timedOut)
         }
         let result = await withTaskCancellationHandler {
-            await running.result
+            switch command.haste {
+            case .inOrder: await running.result
+            case .kill: await hurrying.during(group) { await running.result }
+            }
         } onCancel: {
-            group.stop(.signaled(SIGINT))
+            group.stop(.cancelled)
         }
         clock.cancel()
         let stopReason = group.ended()

@@ -7,6 +7,8 @@ final class RunningGroup: Sendable {
     private struct State {
         var group: pid_t?
         var stopReason: CommandStatus?
+        /// Whether INT and TERM are left out for whoever was cancelled.
+        var isHurried = false
         var hasEnded = false
     }
 
@@ -38,6 +40,16 @@ final class RunningGroup: Sendable {
         // What prints without end fills the disk for as long as it is asked politely.
         if reason == .outputLimitExceeded { send(SIGKILL) }
         escalate()
+    }
+
+    /// The user can't wait: once it was cancelled, before or after this, it is killed at once. One that nobody has cancelled
+    /// goes on.
+    func hurry() {
+        let isCancelled = state.withLock { state in
+            state.isHurried = true
+            return state.stopReason == .cancelled
+        }
+        if isCancelled { send(SIGKILL) }
     }
 
     /// Waits until no process of the group is left: a program's children may outlive it.
@@ -75,7 +87,8 @@ final class RunningGroup: Sendable {
     }
 
     private func escalate() {
-        send(SIGINT)
+        let isHurried = state.withLock { $0.isHurried && $0.stopReason == .cancelled }
+        send(isHurried ? SIGKILL : SIGINT)
         Task {
             for signal in [SIGTERM, SIGKILL] {
                 try await Task.sleep(for: .seconds(2))
@@ -90,4 +103,9 @@ final class RunningGroup: Sendable {
             kill(-group, signal)
         }
     }
+}
+
+extension CommandStatus {
+    /// The reason of whoever is stopped because its caller was cancelled: as if the user had pressed Ctrl-C.
+    static let cancelled = CommandStatus.signaled(SIGINT)
 }

@@ -17,14 +17,18 @@ public enum Files {
 
     /// Makes a folder and the missing ones above it. One that is there already is fine.
     ///
-    /// - Parameter mode: of the folders that are made, less the umask.
+    /// - Parameter mode: of the folders that are made; the umask plays no part.
     /// - Throws: `Errno`.
     public static func makeFolder(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             let parent = String(path[..<slash])
             if !exists(parent) { try makeFolder(parent, mode: mode) }
         }
-        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw Errno(rawValue: errno) }
+        guard mkdir(path, mode) == 0 else {
+            if errno == EEXIST { return }
+            throw Errno(rawValue: errno)
+        }
+        guard chmod(path, mode) == 0 else { throw Errno(rawValue: errno) }
     }
 
     /// Removes an empty folder. One that is gone already is fine.
@@ -32,6 +36,23 @@ public enum Files {
     /// - Throws: `Errno`.
     public static func removeFolder(_ path: String) throws(Errno) {
         guard rmdir(path) == 0 || errno == ENOENT else { throw Errno(rawValue: errno) }
+    }
+
+    /// The last bytes of a file, as text.
+    ///
+    /// - Parameters:
+    ///   - start: nothing that comes before it, in bytes.
+    ///   - limit: how many bytes at most.
+    /// - Throws: `Errno`.
+    public static func end(of path: String, from start: Int64, limit: Int) throws -> String {
+        let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+        defer { try? file.close() }
+        let end = try file.seek(offset: 0, from: .end)
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = try bytes.withUnsafeMutableBytes {
+            try file.read(fromAbsoluteOffset: max(start, end - Int64(limit)), into: $0)
+        }
+        return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
     /// Makes an empty file that must not exist yet, readable by root only.

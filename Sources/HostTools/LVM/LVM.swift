@@ -3,12 +3,22 @@ import Glibc
 import SystemPackage
 
 /// Reads LVM metadata with the host's `lvm`: never activates, never writes, and sees no other devices than those it is shown.
+///
+/// The metadata is a guest's. So `lvm` runs behind the walls of a checker, on device nodes that are made for it.
 public struct LVM: Sendable {
     private let runner: any CommandRunner
+    private let sandbox: Sandbox
+    private let folder: String
 
     /// An LVM that runs its program through `runner`.
-    public init(runner: any CommandRunner) {
+    ///
+    /// - Parameters:
+    ///   - sandbox: what it runs in.
+    ///   - folder: where device nodes may be made for it. Must exist, on a filesystem that takes device nodes.
+    public init(runner: any CommandRunner, sandbox: Sandbox, folder: String) {
         self.runner = runner
+        self.sandbox = sandbox
+        self.folder = folder
     }
 
     /// Reads what is on the given block devices, in one run of `lvm fullreport`.
@@ -19,40 +29,61 @@ public struct LVM: Sendable {
     ///   ``LVMReport/unassignedPhysicalVolumes`` and ``LVMReport/unreadableDevices``.
     public func report(devices: [String]) async throws(LVMError) -> LVMReport {
         guard !devices.isEmpty else { return LVMReport() }
-        let command = try Self.command(for: devices)
+        do {
+            try runner.requiredPath(of: "lvm")
+        } catch {
+            throw .command(error)
+        }
+        var numbers: [DeviceNumber: String] = [:]
+        var distinct: [String] = []
+        for device in devices {
+            guard let number = try? DeviceNumber(ofNode: device) else { throw .invalidDevice(device) }
+            // A second path of a device says nothing new.
+            guard numbers[number] == nil else { continue }
+            numbers[number] = device
+            distinct.append(device)
+        }
+        let nodes = try LVMNodes(for: distinct, numbers, in: folder)
+        defer { nodes.remove() }
+        let shown = nodes.devices.map(\.shown)
+        let command = sandbox.confine(
+            try Self.command(for: shown.map(sandbox.path)), to: shown, needing: .deviceTypes)
         let result: CommandResult
         do {
             result = try await runner.run(command)
         } catch {
             throw .command(error)
         }
-        var numbers: [DeviceNumber: String] = [:]
-        var aliases: Set<String> = []
-        for device in devices {
-            guard let number = try? DeviceNumber(ofNode: device) else { continue }
-            if let first = numbers.updateValue(device, forKey: number) {
-                numbers[number] = first
-                aliases.insert(device)
-            }
-        }
         var report: LVMReport
         do throws(LVMError) {
-            report = try LVMReport(parsing: result.output, devices: devices, numbers: numbers)
+            report = try LVMReport(parsing: result.output, devices: [], numbers: numbers)
         } catch {
             // No report at all: what lvm complained about says more than what our parser did.
             guard result.isSuccess else {
-                throw .command(
-                    .failed(command: command.program, status: result.status, complaint: result.complaint))
+                throw .command(.failed(command: "lvm", status: result.status, complaint: result.complaint))
             }
             throw error
         }
         report.isComplete = result.isSuccess
-        report.warnings = result.errorOutput.split(whereSeparator: \.isNewline).map { line in
-            String(line.drop(while: \.isWhitespace))
-        }
-        report.account(for: devices.filter { !aliases.contains($0) }, physicalVolumeUUID: Self.physicalVolumeUUID)
+        report.warnings = warnings(in: result.errorOutput, nodes)
+        report.account(for: distinct, physicalVolumeUUID: Self.physicalVolumeUUID)
         return report
     }
+
+    /// lvm's words with the paths that we were given, without those about the walls that it runs in.
+    private func warnings(in text: String, _ nodes: LVMNodes) -> [String] {
+        let lines = text.split(whereSeparator: \.isNewline).map { line in
+            var line = String(line.drop(while: \.isWhitespace))
+            // From the last: pv1 is the beginning of pv10.
+            for device in nodes.devices.reversed() { line.replace(sandbox.path(of: device.shown), with: device.path) }
+            return line
+        }
+        return lines.filter { line in !Self.wordsAboutWalls.contains { line.contains($0) } }
+    }
+
+    private static let wordsAboutWalls = [
+        "Running as a non-root user", "Failed to find sysfs mount point", "/dev/urandom: open failed",
+    ]
 
     /// The command that reads `devices`.
     ///
@@ -108,8 +139,11 @@ public struct LVM: Sendable {
 
 /// Why LVM metadata could not be read.
 public enum LVMError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Not a path that can be given to lvm: relative, or with a quote, a comma, a backslash or a control character.
+    /// No block device, or not a path that can be given to lvm: relative, or with a quote, a comma, a backslash or a
+    /// control character.
     case invalidDevice(String)
+    /// The device nodes that lvm was to be shown could not be made.
+    case nodes(folder: String, reason: String)
     /// lvm could not be run, or failed without a report.
     case command(CommandError)
     /// lvm printed something else than the report that was asked for.
@@ -119,6 +153,7 @@ public enum LVMError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidDevice(let device): "\(device): lvm can't be given this path"
+        case .nodes(let folder, let reason): "\(folder): device nodes for lvm can't be made: \(reason)"
         case .command(let error): error.description
         case .unreadable(let reason): "lvm: unexpected report: \(reason)"
         }

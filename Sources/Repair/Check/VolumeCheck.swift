@@ -170,15 +170,26 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         defer { try? node.remove() }
         // An hour, and one more for each TiB: e2fsck on a slow disk takes minutes per TiB.
         let limit = Duration.seconds(3600 * (1 + Int64(clamping: volume.size >> 40)))
+        let shown = Sandbox.Device(node: node.path, name: name)
         let command = sandbox.confine(
-            Command(checker.program, checker.arguments(mode), timeout: limit, outputLimit: Self.outputLimit),
-            toDevice: node.path, named: name)
+            Command(
+                checker.program, checker.arguments(mode) + [sandbox.path(of: shown)], timeout: limit,
+                outputLimit: Self.outputLimit),
+            to: [shown], needing: checker.need)
         _ = try log.writeAll("# \(checker.program) \(checker.arguments(mode).joined(separator: " "))\n".utf8)
+        let start = try log.seek(offset: 0, from: .end)
         let result = try await runner.run(command, log: log)
         try Task.checkCancellation()
-        var exitStatus: Int32?
-        if case .exited(let code) = result.status { exitStatus = code }
-        return Run(claim: checker.claim(of: result.status, mode), exitStatus: exitStatus)
+        let status = sandbox.status(of: result.status)
+        var run = Run(claim: checker.claim(of: status, mode))
+        if case .exited(let code) = result.status { run.exitStatus = code }
+        if case .gaveUp(let why) = run.claim,
+            let remark = MemoryShortage.remark(
+                on: status, log: "\(folders.log)/\(name).log", from: start, limit: sandbox.limits.memory)
+        {
+            run.claim = .gaveUp("\(why); \(remark)")
+        }
+        return run
     }
 }
 
