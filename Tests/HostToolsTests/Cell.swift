@@ -63,5 +63,6 @@ struct Cell {
     }
 
     /// Whether this machine can do it.
-    static let isPossible = hasFUSEExport && ["bwrap", "python3"].allSatisfy { HostCommandRunner().path(of: $0) != nil }
+    static let isPossible =
+        hasFUSEExport && ["bwrap", "python3"].allSatisfy { HostCommandRunner().path(of: $0) != nil }
 }

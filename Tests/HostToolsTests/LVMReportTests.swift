@@ -275,12 +275,15 @@ private let dataStart: UInt64 = 1 << 20
     }
 
     @Test func `nothing is run without devices`() async throws {
-        #expect(try await LVM(runner: HostCommandRunner(folders: []), sandbox: Sandbox(.bubblewrap), folder: "/").report(devices: []) == LVMReport())
+        #expect(
+            try await LVM(runner: HostCommandRunner(folders: []), sandbox: Sandbox(.bubblewrap), folder: "/").report(
+                devices: []) == LVMReport())
     }
 
     @Test func `a missing lvm names its package`() async {
         await #expect(throws: LVMError.command(.notFound(program: "lvm", package: "lvm2"))) {
-            try await LVM(runner: HostCommandRunner(folders: []), sandbox: Sandbox(.bubblewrap), folder: "/").report(devices: ["/dev/loop0"])
+            try await LVM(runner: HostCommandRunner(folders: []), sandbox: Sandbox(.bubblewrap), folder: "/").report(
+                devices: ["/dev/loop0"])
         }
     }
 }

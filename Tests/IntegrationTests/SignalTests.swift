@@ -60,7 +60,9 @@ struct SignalTests {
         ]
         let arguments = ["--engine", engine, "--connect", PrivateLibvirt.shared.uri, shop.name]
         let running = Task { try await VirtFsck.run(wrapper, arguments) }
-        let isStarted = await eventually(within: .seconds(60)) { HostState.checkersOutput(ofDomain: shop.name) == "started" }
+        let isStarted = await eventually(within: .seconds(60)) {
+            HostState.checkersOutput(ofDomain: shop.name) == "started"
+        }
         let text = try String(contentsOfFile: pidFile, encoding: .utf8)
         let pid = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
         if !isStarted { kill(pid, SIGTERM) }

@@ -241,7 +241,8 @@ struct VolumeCheckTests {
             let result = try await check(Sample.volume(), script)
             #expect(result.outcome == .unrepaired)
             let limit = ResourceLimits.ofThisHost.memory >> 20
-            #expect(result.message.contains("it may use \(limit) MiB of memory, and says: \(words)"), "\(result.message)")
+            #expect(
+                result.message.contains("it may use \(limit) MiB of memory, and says: \(words)"), "\(result.message)")
         }
     }
 

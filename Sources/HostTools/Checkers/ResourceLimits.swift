@@ -34,7 +34,9 @@ public struct ResourceLimits: Hashable, Sendable {
     func arguments(threadStack: ThreadStack) -> [String] {
         // A core dump of 1 byte is what keeps the kernel from handing one to a program of the host: with 0 it still would
         // where core_pattern is a pipe (do_coredump in the kernel's fs/coredump.c).
-        var arguments = ["--as=\(memory)", "--core=1", "--nofile=1024", "--nproc=8192", "--memlock=65536", "--rtprio=0"]
+        var arguments = [
+            "--as=\(memory)", "--core=1", "--nofile=1024", "--nproc=8192", "--memlock=65536", "--rtprio=0",
+        ]
         if threadStack == .small { arguments.append("--stack=1048576:") }
         return arguments
     }

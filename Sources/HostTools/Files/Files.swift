@@ -31,6 +31,14 @@ public enum Files {
         guard chmod(path, mode) == 0 else { throw Errno(rawValue: errno) }
     }
 
+    /// Makes a folder that every user can go through and nobody but root can list, or makes one so that is there already.
+    ///
+    /// - Throws: `Errno`.
+    public static func makeSearchableFolder(_ path: String) throws(Errno) {
+        try makeFolder(path, mode: 0o711)
+        guard chmod(path, 0o711) == 0 else { throw Errno(rawValue: errno) }
+    }
+
     /// Removes an empty folder. One that is gone already is fine.
     ///
     /// - Throws: `Errno`.

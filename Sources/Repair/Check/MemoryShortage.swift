@@ -5,7 +5,8 @@ import HostTools
 enum MemoryShortage {
     /// What e2fsck, fsck.fat and xfs_repair say. xfs_repair that gets no thread says so and then waits for ever.
     private static let words = [
-        "memory", "malloc", "calloc", "realloc", "cache alloc", "couldn't allocate", "worker threads", "prefetch thread",
+        "memory", "malloc", "calloc", "realloc", "cache alloc", "couldn't allocate", "worker threads",
+        "prefetch thread",
     ]
     /// How much of a log's end is looked at.
     private static var length: Int { 8192 }

@@ -31,7 +31,9 @@ public struct Host: Hashable, Sendable {
             ].compactMapValues { $0 },
             hasDeviceMapper: await KernelModule.isAvailable("dm_mod", sign: "/sys/class/misc/device-mapper", runner),
             missingPrograms: programs.filter { runner.path(of: $0) == nil }.map { program in
-                CommandError.notFound(program: program, package: DebianPackage.providing(program)).description
+                let error = CommandError.notFound(program: program, package: DebianPackage.providing(program))
+                let wayOut = ", or give its walls up: --allow \(Allowance.noSandbox.rawValue)"
+                return error.description + (program == "bwrap" ? wayOut : "")
             })
     }
 }
