@@ -61,6 +61,24 @@ struct CommandRunnerTests {
         #expect(numbers.first.map(String.init) != String(getpgrp()))
     }
 
+    @Test func `a program reads what it was given, and one that does not read it does no harm`() async throws {
+        var command = Command("cat")
+        command.input = Array("some words".utf8)
+        #expect(try await runner.output(of: command) == "some words")
+        command.program = "true"
+        for _ in 0..<20 { #expect(try await runner.run(command).isSuccess) }
+        let log = try folder.log()
+        defer { try? log.close() }
+        #expect(try await runner.run(command, log: log).isSuccess)
+        // Ended before it was written, with swift-subprocess's own writer.
+        let (runner, unread) = (runner, command)
+        let running = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await runner.run(unread)
+        }
+        _ = try await running.value
+    }
+
     @Test func `output that is no UTF-8 is replaced`() async throws {
         #expect(try await runner.output(of: Command("printf", #"a\377b"#)) == "a\u{FFFD}b")
     }

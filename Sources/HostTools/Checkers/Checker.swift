@@ -110,6 +110,6 @@ public enum Checker: Hashable, Sendable {
 public enum Allowance: String, Hashable, Sendable, CaseIterable, Codable {
     /// Run `xfs_repair -L` on an XFS: the changes in its log are lost.
     case discardXFSLog = "discard-xfs-log"
-    /// Run checkers without bubblewrap's walls, where it is missing.
+    /// Run checkers and lvm without bubblewrap's walls, where it is missing.
     case noSandbox = "no-sandbox"
 }

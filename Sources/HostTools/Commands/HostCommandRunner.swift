@@ -33,9 +33,11 @@ public struct HostCommandRunner: CommandRunner {
     public func run(_ command: Command) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in
+            let input = try StandardInput(holding: command.input)
+            defer { input.close() }
             let result = try await Subprocess.run(
-                configuration, input: .array(command.input), output: .bytes(limit: command.outputLimit),
-                error: .bytes(limit: command.outputLimit)
+                configuration, input: .fileDescriptor(input.reader, closeAfterSpawningProcess: false),
+                output: .bytes(limit: command.outputLimit), error: .bytes(limit: command.outputLimit)
             ) { execution in
                 group.started(execution.processIdentifier.value)
             }
@@ -50,11 +52,13 @@ public struct HostCommandRunner: CommandRunner {
     public func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
         let configuration = try configuration(for: command)
         return try await supervise(command) { group in
+            let input = try StandardInput(holding: command.input)
+            defer { input.close() }
             let pipe = try LogPipe(into: log, limit: command.outputLimit) { group.stop(.outputLimitExceeded) }
             let result: ExecutionResult<Void, FileDescriptorOutput, FileDescriptorOutput>
             do {
                 result = try await Subprocess.run(
-                    configuration, input: .array(command.input),
+                    configuration, input: .fileDescriptor(input.reader, closeAfterSpawningProcess: false),
                     output: .fileDescriptor(pipe.writer, closeAfterSpawningProcess: false),
                     error: .fileDescriptor(pipe.writer, closeAfterSpawningProcess: false)
                 ) { execution in
