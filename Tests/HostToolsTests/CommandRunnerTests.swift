@@ -225,7 +225,7 @@ struct CommandRunnerTests {
 
     @Test func `in a hurry a cancelled checker that ignores INT and TERM is killed at once`() async throws {
         let child = folder.file("child")
-        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nwhile :; do :; done")
+        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nulimit -t 60; while :; do :; done")
         let runner = runner
         var command = Command("stubborn")
         command.haste = .kill
@@ -244,7 +244,7 @@ struct CommandRunnerTests {
 
     @Test func `in a hurry who is cancelled later is killed at once too`() async throws {
         let child = folder.file("child")
-        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nwhile :; do :; done")
+        try folder.program("stubborn", "trap '' INT TERM\necho $$ > \(child)\nulimit -t 60; while :; do :; done")
         let runner = runner
         runner.hurry()
         var command = Command("stubborn")
@@ -277,7 +277,7 @@ struct CommandRunnerTests {
         let child = folder.file("child")
         try folder.program(
             "merging",
-            "trap 'echo in order; exit 0' TERM\ntrap '' INT\necho $$ > \(child)\nwhile :; do :; done")
+            "trap 'echo in order; exit 0' TERM\ntrap '' INT\necho $$ > \(child)\nulimit -t 60; while :; do :; done")
         let runner = runner
         let running = Task { try await runner.run(Command("merging")) }
         #expect(try await eventually { readPID(child) != nil })

@@ -42,6 +42,7 @@ struct HostileCheckerTests {
             import os, signal
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
             \(escape)
+            import resource; resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
             while True: pass
             """
         let log = try folder.log()

@@ -50,7 +50,7 @@ struct SignalTests {
     private func start(stubbornCheckerIn shop: Workshop, _ engine: String) async throws -> Stubborn {
         let checker = "\(shop.folder)/e2fsck"
         let pidFile = "\(shop.folder)/pid"
-        try "#!/bin/sh\ntrap '' INT TERM HUP\necho started\nwhile :; do :; done\n".write(
+        try "#!/bin/sh\ntrap '' INT TERM HUP\necho started\nulimit -t 60; while :; do :; done\n".write(
             toFile: checker, atomically: true, encoding: .utf8)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: checker)
         let path = try #require(Tool.path(of: "e2fsck"))
