@@ -41,7 +41,9 @@ struct BackgroundProcessTests {
     @Test func `the user's hurry does not touch it, not even while it is being stopped`() async throws {
         let pid = folder.file("pid")
         try folder.program(
-            "daemon", "trap '' INT\ntrap 'echo in order; exit 0' TERM\necho $$ > \(pid)\nulimit -t 60; while :; do :; done")
+            "daemon",
+            "trap '' INT\ntrap 'echo in order; exit 0' TERM\n"
+                + "echo $$ > \(pid)\nulimit -t 60; while :; do :; done")
         let input = try FileDescriptor.open("/dev/null", .readOnly)
         defer { try? input.close() }
         let runner = folder.runner

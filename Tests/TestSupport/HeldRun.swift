@@ -13,9 +13,19 @@ public struct HeldRun: Sendable {
 
     /// Waits, then does what e2fsck does.
     public static let waiting = """
-        echo held
-        until [ -e \(place)/go-on ]; do sleep 0.05; done
-        exec \(place)/e2fsck "$@"
+        hold()
+        os.execv("\(place)/e2fsck", ["e2fsck"] + sys.argv[1:])
+        """
+
+    /// No shell: a checker is one process, and can't start sleep(1).
+    private static let preparations = """
+        #!/usr/bin/python3 -IS
+        import os, sys, time
+
+        def hold():
+            print("held", flush=True)
+            while not os.path.exists("\(place)/go-on"): time.sleep(0.05)
+
         """
 
     /// Starts virt-fsck, calls `body` when its checker was started, and lets it go on afterwards.
@@ -24,7 +34,8 @@ public struct HeldRun: Sendable {
     ///   - arguments: of virt-fsck, with the domain and the connection.
     ///   - domain: whose checker is waited for.
     ///   - folder: of the test's own, for what is needed; everybody may search it.
-    ///   - checker: of sh; says `held` when `body` shall begin. The device is its last argument.
+    ///   - checker: in Python, with `os`, `sys` and `time`; calls `hold()` where `body` shall begin. The device is its last
+    ///     argument.
     public static func during<Value: Sendable>(
         _ arguments: [String], on domain: String, in folder: String, checker: String = waiting,
         _ body: (HeldRun) async throws -> Value
@@ -62,7 +73,7 @@ public struct HeldRun: Sendable {
             atPath: tools, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         try await Tool.output(of: "cp", ["/usr/sbin/e2fsck", "\(tools)/e2fsck"])
         let script = "\(tools)/script"
-        try "#!/bin/sh\n\(checker)\n".write(toFile: script, atomically: false, encoding: .utf8)
+        try "\(preparations)\n\(checker)\n".write(toFile: script, atomically: false, encoding: .utf8)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
         let mounting = #"mount --bind "$0" \#(place) && mount --bind "$0/script" /usr/sbin/e2fsck && exec "$@""#
         let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounting, tools]
