@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// What a run could leave on the host. Other people's work on the same machine is not looked at: only what carries the name
 /// of a run of ours, or holds a file in the test's folder.
@@ -30,6 +31,9 @@ public enum HostState {
             if !pid.isEmpty, runs.contains(where: { read("/proc/\(pid)/cmdline").contains($0) }) {
                 found.append("\(device): connected by process \(pid)")
             }
+            if device.hasPrefix("nbd"), read("/sys/block/\(device)/size") != "0", read("/proc/\(pid)/cmdline").isEmpty {
+                found.append("\(device): has a size, and no process")
+            }
         }
         for pid in contents("/proc") where Int(pid) != nil {
             if let why = reason(process: pid, runs: runs, folder: folder) { found.append("process \(pid): \(why)") }
@@ -38,6 +42,20 @@ public enum HostState {
             found += files.compactMap { $0 as? String }.filter { $0.contains(".virt-fsck-") }.map { "\(folder)/\($0)" }
         }
         return found
+    }
+
+    /// What runs on a domain leave under its UUID: journal and lock.
+    public static func leftovers(ofDomain uuid: String) -> [String] {
+        ["/var/lib/virt-fsck/journal", "/run/virt-fsck"].flatMap { folder in
+            contents(folder).filter { $0.hasPrefix(uuid) }.map { "\(folder)/\($0)" }
+        }
+    }
+
+    /// Kills every process that some runs have started.
+    public static func killAll(ofRuns runs: [String]) {
+        for pid in contents("/proc").compactMap({ Int32($0) }) where run(ofProcess: "\(pid)", among: runs) != nil {
+            kill(pid, SIGKILL)
+        }
     }
 
     /// The names of the runs that were made on a domain, by the folders of their logs.
@@ -64,7 +82,9 @@ public enum HostState {
     private static func reason(process pid: String, runs: [String], folder: String) -> String? {
         let command = read("/proc/\(pid)/cmdline").replacing("\0", with: " ")
         guard !command.hasPrefix("/usr/bin/qemu-system"), !command.contains("/libvirtd.pid") else { return nil }
-        if let run = runs.first(where: { command.contains($0) }) { return "\(command) (run \(run))" }
+        if let run = runs.first(where: { command.contains($0) }) ?? run(ofProcess: pid, among: runs) {
+            return "\(command) (run \(run))"
+        }
         for descriptor in contents("/proc/\(pid)/fd") {
             guard let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(descriptor)")
             else { continue }
@@ -86,6 +106,12 @@ public enum HostState {
                     return link?.hasPrefix(folder + "/") == true
                 }
         }
+    }
+
+    /// The run that a process carries in its environment.
+    private static func run(ofProcess pid: String, among runs: [String]) -> String? {
+        let variables = read("/proc/\(pid)/environ").split(separator: "\0")
+        return runs.first { variables.contains("VIRT_FSCK_RUN=\($0)") }
     }
 
     private static func contents(_ folder: String) -> [String] {

@@ -26,6 +26,9 @@ public struct ToolResult: Sendable {
 public struct ToolError: Error, CustomStringConvertible {
     /// What was run, its status and its words.
     public var description: String
+
+    /// An error with these words.
+    public init(description: String) { self.description = description }
 }
 
 /// Real programs, run as a test needs them.
