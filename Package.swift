@@ -8,6 +8,8 @@ let package = Package(
         .library(name: "Repair", targets: ["Repair"]),
         .library(name: "Libvirt", targets: ["Libvirt"]),
         .library(name: "HostTools", targets: ["HostTools"]),
+        // For the tests alone: preloaded into virt-fsck, never linked.
+        .library(name: "KillSwitch", type: .dynamic, targets: ["KillSwitch"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -57,6 +59,8 @@ let package = Package(
         .testTarget(name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport"]),
         .testTarget(name: "SystemTests", dependencies: ["TestSupport"], exclude: ["VM"]),
+        .testTarget(name: "FaultTests", dependencies: ["TestSupport"]),
+        .target(name: "KillSwitch", path: "Tests/KillSwitch"),
         // What the tests with real parts share: images with real damage, a private libvirtd, virt-fsck as a user runs it.
         .target(
             name: "TestSupport",

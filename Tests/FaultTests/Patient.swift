@@ -1,0 +1,187 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A domain with real damage on its disks, and what they may hold after a fault.
+struct Patient: Sendable {
+    /// What the domain's disks are.
+    enum Kind: String, CaseIterable, CustomTestStringConvertible, Sendable {
+        case qcow2
+        case raw
+        /// A striped logical volume over a qcow2 image and a raw one.
+        case twoDisks
+
+        var testDescription: String { rawValue }
+
+        fileprivate var formats: [String] {
+            switch self {
+            case .qcow2: ["qcow2"]
+            case .raw: ["raw"]
+            case .twoDisks: ["qcow2", "raw"]
+            }
+        }
+
+        fileprivate var layout: DiskSet.Layout {
+            switch self {
+            case .qcow2: .mbrPrimary
+            case .raw: .gpt512
+            case .twoDisks: .lvmStriped
+            }
+        }
+    }
+
+    /// What the guest would see on its disks.
+    enum State: Hashable, CustomStringConvertible, Sendable {
+        /// Bit for bit the damaged original.
+        case original
+        /// Bit for bit what the bare checker makes of it.
+        case repaired
+        /// What must never be.
+        case neither(String)
+
+        var description: String {
+            switch self {
+            case .original: "the original"
+            case .repaired: "the repair"
+            case .neither(let why): "neither the original nor the repair: \(why)"
+            }
+        }
+    }
+
+    let shop: Workshop
+    /// The images, in the order of their targets.
+    let images: [String]
+    /// The domain's UUID.
+    let uuid: String
+    /// The domain as it is defined.
+    let xml: String
+    /// libvirt's own file of it.
+    let definition: (path: String, text: String)
+
+    private let damaged: DiskSet
+    private let volume: DiskSet.Volume
+    private var stock: String { "\(shop.folder)/stock" }
+
+    /// Makes the disks and defines the domain.
+    static func make(_ kind: Kind, in shop: Workshop) async throws -> Patient {
+        let set = try await DiskSet.make(kind.layout, size: Filesystem.ext4.size, in: shop.folder)
+        let volume = try set.volume(kind == .twoDisks ? "guest/root" : set.volumes[0].name)
+        let file = "\(shop.folder)/fs"
+        try await Filesystem.ext4.make(at: file, size: volume.size)
+        try await Filesystem.ext4.damage(file)
+        try set.embed(file, in: volume)
+        var images: [String] = []
+        var elements: [String] = []
+        for (format, (target, raw)) in zip(kind.formats, zip(["vda", "vdb"], set.paths)) {
+            let image = "\(shop.disks)/\(target).\(format)"
+            try await (format == "raw" ? Storage.raw : .qcow2).make(image, from: raw, over: nil)
+            images.append(image)
+            elements.append(Workshop.disk(image, format: format, target: target))
+        }
+        try await shop.define(elements)
+        let definition = "\(PrivateLibvirt.shared.definitions)/\(shop.name).xml"
+        let patient = Patient(
+            shop: shop, images: images,
+            uuid: try await PrivateLibvirt.shared.virsh("domuuid", shop.name)
+                .trimmingCharacters(in: .whitespacesAndNewlines),
+            xml: try await shop.xml(),
+            definition: (definition, try String(contentsOfFile: definition, encoding: .utf8)),
+            damaged: set, volume: volume)
+        try await Tool.output(of: "cp", ["-a", shop.disks, patient.stock])
+        return patient
+    }
+
+    /// Gives the domain its damaged disks again, and its XML where that has changed.
+    func reset() async throws {
+        if try await shop.xml() != xml {
+            let file = "\(shop.folder)/original.xml"
+            try xml.write(toFile: file, atomically: true, encoding: .utf8)
+            try await PrivateLibvirt.shared.virsh("define", file)
+        }
+        for image in images {
+            let file = image.split(separator: "/").last ?? ""
+            try await Tool.output(of: "cp", ["-a", "\(stock)/\(file)", image])
+        }
+    }
+
+    /// What the disks are, from the raw content that the guest would see.
+    ///
+    /// - Parameter views: a file for each disk, as ``GuestView`` makes them.
+    func state(of views: [String]) async throws -> State {
+        guard views.count == images.count else { return .neither("\(views.count) disks") }
+        if try await isSame(damaged, views) { return .original }
+        let folder = "\(shop.folder)/compare-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var seen = damaged
+        seen.paths = views
+        let found = "\(folder)/found"
+        try seen.extract(volume, to: found)
+        guard try await Filesystem.ext4.isSound(found) else { return .neither("e2fsck finds errors") }
+        let bare = "\(folder)/bare"
+        try damaged.extract(volume, to: bare)
+        try await Filesystem.ext4.repairBare(bare, clockOf: found)
+        var expected = damaged
+        expected.paths = try await damaged.paths.enumerated().asyncMap { number, path in
+            let copy = "\(folder)/expected\(number)"
+            try await Tool.output(of: "cp", ["--sparse=always", path, copy])
+            return copy
+        }
+        try expected.embed(bare, in: volume)
+        return try await isSame(expected, views) ? .repaired : .neither("not what the bare checker makes of it")
+    }
+
+    /// What is not as it was before the run, the disks' content aside.
+    func changes() async throws -> [String] {
+        var changes: [String] = []
+        let before = xml.split(separator: "\n")
+        let now = try await shop.xml().split(separator: "\n")
+        for change in now.difference(from: before) {
+            switch change {
+            case .insert(_, let line, _): changes.append("the domain's XML has now \(line)")
+            case .remove(_, let line, _): changes.append("the domain's XML has no longer \(line)")
+            }
+        }
+        if try String(contentsOfFile: definition.path, encoding: .utf8) != definition.text {
+            changes.append("libvirt's file of the domain has changed")
+        }
+        for image in images {
+            let file = image.split(separator: "/").last ?? ""
+            let attributes = try await Tool.output(of: "stat", ["-c", "%u:%g %a", image])
+            let before = try await Tool.output(of: "stat", ["-c", "%u:%g %a", "\(stock)/\(file)"])
+            if attributes != before {
+                changes.append("\(image) had \(before) and has \(attributes)")
+            }
+        }
+        let files = try FileManager.default.contentsOfDirectory(atPath: shop.disks)
+        changes += files.filter { !images.contains("\(shop.disks)/\($0)") }.map { "beside the disks: \($0)" }
+        return changes
+    }
+
+    /// `virt-fsck repair --no-start` on the domain.
+    func repair(_ engine: String, environment: [String: String] = [:]) async throws -> ToolResult {
+        try await virtFsck(["repair", "--no-start", "--engine", engine, shop.name], environment)
+    }
+
+    /// Any run of virt-fsck.
+    func virtFsck(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> ToolResult {
+        guard let program = VirtFsck.program else { throw ToolError(description: "virt-fsck is not built") }
+        return try await Tool.run(
+            program, arguments + ["--connect", PrivateLibvirt.shared.uri], environment: environment)
+    }
+
+    private func isSame(_ set: DiskSet, _ views: [String]) async throws -> Bool {
+        for (one, other) in zip(set.paths, views) where try await Tool.run("cmp", ["-s", one, other]).exitStatus != 0 {
+            return false
+        }
+        return true
+    }
+}
+
+extension Sequence {
+    fileprivate func asyncMap<Value>(_ body: (Element) async throws -> Value) async rethrows -> [Value] {
+        var values: [Value] = []
+        for element in self { values.append(try await body(element)) }
+        return values
+    }
+}
