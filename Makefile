@@ -14,7 +14,7 @@ RUN_PACKAGES   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-uti
 TEST_PACKAGES  := fdisk gdisk mount procps udev kmod cpio xz-utils zstd busybox-static initramfs-tools-core grub-pc-bin \
                   libxml2-utils shellcheck time bc python3
 
-.PHONY: all deps toolchain build release test test-unit test-vm demo bench lint format install clean
+.PHONY: all deps toolchain build release test test-unit test-vm test-faults demo bench lint format install clean
 
 all: release
 
@@ -51,6 +51,11 @@ test-unit: build
 ## test-vm: the tests that need nbd and device-mapper, in a VM whose kernel has them
 test-vm: build $(VM_KERNEL)
 	Tests/SystemTests/VM/run-tests $(VM_KERNEL)
+
+## test-faults: hundreds of kills and power cuts, here and in the VM; `make test` tries a sample of them
+test-faults: build $(VM_KERNEL)
+	VIRT_FSCK_FAULTS=full $(SWIFT) test --skip-build --filter FaultTests
+	VIRT_FSCK_FAULTS=full Tests/SystemTests/VM/run-tests $(VM_KERNEL) FaultTests
 
 $(VM_KERNEL): | deps
 	@echo "fetching Debian's kernel for the VM"
