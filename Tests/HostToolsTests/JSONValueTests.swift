@@ -1,5 +1,6 @@
-import HostTools
 import Testing
+
+@testable import HostTools
 
 struct JSONValueTests {
     @Test(
@@ -33,5 +34,16 @@ struct JSONValueTests {
 
     @Test(arguments: ["", "{", "nonsense", "{\"a\":}"]) func `what is no JSON is an error`(text: String) {
         #expect(throws: (any Error).self) { try JSONValue(parsing: text) }
+    }
+
+    @Test func `what nests too deep is refused before it is decoded`() throws {
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        #expect(throws: Never.self) { try JSONValue(parsing: nested(JSONValue.deepest)) }
+        #expect(throws: DecodingError.self) { try JSONValue(parsing: nested(JSONValue.deepest + 1)) }
+        // Brackets in a string are text.
+        let text = JSONValue.string(#"\"["# + nested(500))
+        #expect(try JSONValue(parsing: text.text) == text)
     }
 }
