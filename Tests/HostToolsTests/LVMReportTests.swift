@@ -227,6 +227,14 @@ private let dataStart: UInt64 = 1 << 20
         #expect(try volume("stripe", text).defect == .unreadable)
     }
 
+    @Test(arguments: [
+        (#""pe_start":"1048576""#, #""pe_start":"1048577""#),
+        (#""vg_extent_size":"4194304""#, #""vg_extent_size":"4194305""#),
+    ])
+    func `what is not in whole sectors is a defect`(from: String, into: String) throws {
+        #expect(try volume("home", recorded.replacing(from, with: into)).defect == .segmentsDoNotFit)
+    }
+
     @Test func `names are text, whatever is in them`() throws {
         let name = #"ro\"ot,x(3)--é"# + "\u{1B}[31m"
         let text = recorded.replacing(#""lv_name":"root""#, with: #""lv_name":""# + name + #"""#)

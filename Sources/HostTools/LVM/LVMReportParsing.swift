@@ -201,7 +201,8 @@ extension LogicalVolume {
             let (next, overflow) = segment.start.addingReportingOverflow(segment.length)
             let count = UInt64(segment.areas.count)
             guard segment.start == end, segment.length > 0, !overflow, count > 0, segment.length % count == 0,
-                count == 1 || (segment.stripeSize > 0 && (segment.length / count) % segment.stripeSize == 0)
+                count == 1 || (segment.stripeSize > 0 && (segment.length / count) % segment.stripeSize == 0),
+                Self.areSectors(segment.length / count, count == 1 ? 0 : segment.stripeSize)
             else { return .segmentsDoNotFit }
             end = next
             for area in segment.areas {
@@ -210,10 +211,14 @@ extension LogicalVolume {
                 }
                 guard let size = group.physicalVolumes[index].deviceSize else { return .missingPhysicalVolume }
                 guard offset <= size, segment.length / count <= size - offset else { return .pastEndOfDevice }
+                guard Self.areSectors(offset) else { return .segmentsDoNotFit }
             }
         }
         return end == size ? nil : .segmentsDoNotFit
     }
+
+    /// Whether these are whole sectors of 512 bytes, in which LVM counts: what is below would cut anything else off.
+    private static func areSectors(_ bytes: UInt64...) -> Bool { bytes.allSatisfy { $0 % 512 == 0 } }
 }
 
 /// Reads lvm's `devices` field: `/dev/sda(0),[unknown](12),poolTdata(0)`, extents in parentheses.
