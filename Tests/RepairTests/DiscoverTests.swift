@@ -213,7 +213,9 @@ struct LogicalVolumesTests {
             logicalVolumes: volumes)
     }
 
-    private func linear(_ places: [(Int, UInt64, UInt64)], kind: LogicalVolume.Kind = .plain) -> LogicalVolume {
+    private func linear(
+        _ places: [(Int, UInt64, UInt64)], kind: LogicalVolume.Kind = .plain, name: String = "root"
+    ) -> LogicalVolume {
         var start: UInt64 = 0
         var segments: [Segment] = []
         for (index, offset, length) in places {
@@ -223,7 +225,7 @@ struct LogicalVolumesTests {
                     areas: [.physicalVolume(index: index, offset: offset)]))
             start += length
         }
-        return LogicalVolume(name: "root", uuid: "l", size: start, kind: kind, layout: ["linear"], segments: segments)
+        return LogicalVolume(name: name, uuid: "l", size: start, kind: kind, layout: ["linear"], segments: segments)
     }
 
     private func only(_ group: VolumeGroup) throws -> Volume {
@@ -357,6 +359,20 @@ struct LogicalVolumesTests {
             return
         }
         #expect(why.contains("several copies"))
+    }
+
+    @Test func `volumes that share an extent are not touched, whoever lies between them`() {
+        var group = group(linear([(0, 1 << 20, 24 << 20)], name: "large"))
+        for (name, start) in [("inner", 4), ("later", 20), ("apart", 40)] {
+            group.logicalVolumes.append(linear([(0, UInt64(start) << 20, 8 << 20)], name: name))
+        }
+        let found = LogicalVolumes(report: LVMReport(volumeGroups: [group]), members: members).volumes
+        #expect(found.filter { $0.layout == nil }.map(\.name) == ["vg/large", "vg/inner", "vg/later"])
+        guard case .unclear(_, let why) = found[1].content else {
+            Issue.record("\(found[1].content)")
+            return
+        }
+        #expect(why.contains("extents that vg/large has too"))
     }
 
     @Test func `only physical volumes of a group that was read are explained`() {

@@ -19,6 +19,38 @@ struct LogicalVolumes {
                 volumes.append(Self.volume(volume, in: group, regions: regions))
             }
         }
+        refuseOverlaps()
+    }
+
+    /// LVM gives an extent to one volume only. Metadata that say otherwise are damaged or forged, and a repair of one volume
+    /// would break the other after it was proven.
+    private mutating func refuseOverlaps() {
+        var places: [String: [(start: UInt64, end: UInt64, index: Int)]] = [:]
+        for (index, volume) in volumes.enumerated() {
+            for piece in volume.layout?.pieces ?? [] {
+                for stripe in piece.stripes {
+                    let end = stripe.offset + piece.length / UInt64(piece.stripes.count)
+                    places[stripe.disk, default: []].append((stripe.offset, end, index))
+                }
+            }
+        }
+        var partners: [Int: Int] = [:]
+        for places in places.values {
+            var furthest: (end: UInt64, index: Int)?
+            for place in places.sorted(by: { $0.start < $1.start }) {
+                if let other = furthest, place.start < other.end {
+                    partners[place.index] = other.index
+                    partners[other.index] = partners[other.index] ?? place.index
+                }
+                if place.end > furthest?.end ?? 0 { furthest = (place.end, place.index) }
+            }
+        }
+        let names = volumes.map(\.name)
+        for (index, partner) in partners {
+            volumes[index].layout = nil
+            volumes[index].content = .unclear(
+                type: "", why: "its LVM metadata is damaged: it has extents that \(names[partner]) has too")
+        }
     }
 
     private static func volume(_ volume: LogicalVolume, in group: VolumeGroup, regions: [Volume?]) -> Volume {
