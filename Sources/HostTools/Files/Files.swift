@@ -119,15 +119,20 @@ public enum Files {
             return nil
         }
         defer { try? file.close() }
-        var bytes = [UInt8](repeating: 0, count: limit)
-        var count = 0
-        while count < limit {
-            guard let more = try? bytes.withUnsafeMutableBytes({ try file.read(into: .init(rebasing: $0[count...])) })
+        var bytes: [UInt8] = []
+        // Not as large as the limit at once: files are small, limits are not.
+        var piece = [UInt8](repeating: 0, count: min(limit, 1 << 16))
+        while bytes.count < limit {
+            let wanted = min(piece.count, limit - bytes.count)
+            guard
+                let count = try? piece.withUnsafeMutableBytes({
+                    try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<wanted]))
+                })
             else { return nil }
-            if more == 0 { break }
-            count += more
+            if count == 0 { break }
+            bytes += piece[..<count]
         }
-        return Array(bytes[..<count])
+        return bytes
     }
 
     /// The text of a small file without its last newline, such as one of sysfs; nil where it can't be read.
