@@ -14,7 +14,7 @@ RUN_PACKAGES   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-uti
 TEST_PACKAGES  := fdisk gdisk mount procps udev kmod cpio xz-utils zstd busybox-static initramfs-tools-core grub-pc-bin \
                   libxml2-utils shellcheck time bc python3
 
-.PHONY: all deps toolchain build release test test-unit test-vm test-faults demo bench lint format install clean
+.PHONY: all deps toolchain build release test test-unit test-vm test-faults fuzz demo bench lint format install clean
 
 all: release
 
@@ -47,6 +47,12 @@ test: test-unit test-vm
 
 test-unit: build
 	$(SWIFT) test --skip-build
+
+## fuzz: ten minutes of hostile input for each target, another seed each time
+FUZZ_SECONDS ?= 600
+FUZZ_SEED    ?= $(shell date +%s)
+fuzz: build
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(SWIFT) test --skip-build --filter FuzzTests
 
 ## test-vm: the tests that need nbd and device-mapper, in a VM whose kernel has them
 test-vm: build $(VM_KERNEL)

@@ -57,6 +57,11 @@ let package = Package(
             name: "HostToolsTests",
             dependencies: ["HostTools", .product(name: "SystemPackage", package: "swift-system")]),
         .testTarget(name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"]),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "Repair", "Libvirt", "HostTools", .product(name: "SystemPackage", package: "swift-system"),
+            ], exclude: ["Corpus"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport"]),
         .testTarget(name: "SystemTests", dependencies: ["TestSupport"], exclude: ["VM"]),
         .testTarget(name: "FaultTests", dependencies: ["TestSupport"]),
