@@ -16,9 +16,12 @@ extension FuzzTests {
         try Campaign("DomainXML", words: words).run { input in
             let xml = String(decoding: input, as: UTF8.self)
             guard let before = try? DomainDescription(xml: xml) else { return }
-            let paths = try ImagePaths(xml: xml).paths
+            let paths = try ImagePaths(xml: xml).paths.sorted()
             let substitutions = substitutions(for: before.disks)
-            guard let there = try? DomainXMLEdit.pointAtOverlays(xml, substitutions) else { return }
+            // Without a way back nothing is pointed. (libxml2 writes a "<" in a namespace's URI as it is, and can't read it.)
+            guard let there = try? DomainXMLEdit.pointAtOverlays(xml, substitutions),
+                let back = try? DomainXMLEdit.pointBack(there, to: xml, substitutions)
+            else { return }
             let pointed = try DomainDescription(xml: there).disks
             try require(pointed.count == before.disks.count, "a disk came or went")
             for (old, new) in zip(before.disks, pointed) {
@@ -28,11 +31,10 @@ extension FuzzTests {
                     try require(new == old, "\(old) became \(new)")
                 }
             }
-            // Without a way back nothing is pointed.
-            guard let back = try? DomainXMLEdit.pointBack(there, to: xml, substitutions) else { return }
             let after = try DomainDescription(xml: back)
             try require(after == before, "\(before) became \(after)")
-            try require(try ImagePaths(xml: back).paths == paths, "other images are named")
+            // Sorted: of two sources that lie apart the second is put beside the first; libvirt knows only one.
+            try require(try ImagePaths(xml: back).paths.sorted() == paths, "other images are named")
         }
     }
 

@@ -1,6 +1,5 @@
+import HostTools
 import Testing
-
-@testable import HostTools
 
 struct JSONValueTests {
     @Test(
@@ -40,8 +39,8 @@ struct JSONValueTests {
         func nested(_ depth: Int) -> String {
             String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         }
-        #expect(throws: Never.self) { try JSONValue(parsing: nested(JSONValue.deepest)) }
-        #expect(throws: DecodingError.self) { try JSONValue(parsing: nested(JSONValue.deepest + 1)) }
+        #expect(throws: Never.self) { try JSONValue(parsing: nested(JSONNesting.limit)) }
+        #expect(throws: DecodingError.self) { try JSONValue(parsing: nested(JSONNesting.limit + 1)) }
         // Brackets in a string are text.
         let text = JSONValue.string(#"\"["# + nested(500))
         #expect(try JSONValue(parsing: text.text) == text)

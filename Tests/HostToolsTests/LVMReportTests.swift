@@ -235,6 +235,11 @@ private let dataStart: UInt64 = 1 << 20
         #expect(try volume("home", recorded.replacing(from, with: into)).defect == .segmentsDoNotFit)
     }
 
+    @Test(arguments: [101, 512, 5000]) func `a report that nests too deep is an error, not a crash`(depth: Int) {
+        let nested = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        #expect(throws: LVMError.self) { try LVMReport(parsing: #"{"report":"# + nested + "}", devices: devices) }
+    }
+
     @Test func `names are text, whatever is in them`() throws {
         let name = #"ro\"ot,x(3)--é"# + "\u{1B}[31m"
         let text = recorded.replacing(#""lv_name":"root""#, with: #""lv_name":""# + name + #"""#)

@@ -51,6 +51,7 @@ extension LVMReport {
     ///   - devices: the paths given to lvm.
     ///   - numbers: what they stand for: lvm may report another path of the same device.
     init(parsing text: String, devices: [String], numbers: [DeviceNumber: String] = [:]) throws(LVMError) {
+        guard !JSONNesting.isTooDeep(text.utf8) else { throw .unreadable(reason: "it nests too deep") }
         let raw: RawReport
         do {
             let decoder = JSONDecoder()

@@ -12,41 +12,14 @@ public enum JSONValue: Hashable, Sendable {
 
     /// Parses one JSON text.
     ///
-    /// - Throws: `DecodingError` where the text is no JSON, or nests deeper than ``deepest``.
+    /// - Throws: `DecodingError` where the text is no JSON, or nests deeper than ``JSONNesting/limit``.
     public init(parsing text: String) throws {
         let data = Data(text.utf8)
-        guard Self.depth(of: data) <= Self.deepest else {
+        guard !JSONNesting.isTooDeep(data) else {
             throw DecodingError.dataCorrupted(
-                DecodingError.Context(codingPath: [], debugDescription: "nests deeper than \(Self.deepest)"))
+                DecodingError.Context(codingPath: [], debugDescription: "nests deeper than \(JSONNesting.limit)"))
         }
         self = try JSONDecoder().decode(JSONValue.self, from: data)
-    }
-
-    /// How deep arrays and objects may nest. QEMU's answers have about ten levels; a decoder takes seconds for five hundred.
-    static let deepest = 100
-
-    /// How deep the brackets of a JSON text nest.
-    private static func depth(of text: Data) -> Int {
-        var depth = 0
-        var deepest = 0
-        var isInString = false
-        var isEscaped = false
-        for byte in text {
-            if isInString {
-                if byte == UInt8(ascii: "\""), !isEscaped { isInString = false }
-                isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): isInString = true
-            case UInt8(ascii: "["), UInt8(ascii: "{"):
-                depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-            default: break
-            }
-        }
-        return deepest
     }
 
     /// The value of an object's key; nil where this is no object or has no such key.

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HostTools
 
 /// The text of a journal: a line for each entry, its checksum and its JSON. Each sum goes on from the one before it, so that
 /// no line can be changed, left out or put elsewhere unnoticed. Pure.
@@ -47,6 +48,8 @@ enum JournalText {
                 break
             }
             let json = Data(line.dropFirst(9))
+            // Nobody's journal nests that deep, and the decoder would trap.
+            guard !JSONNesting.isTooDeep(json) else { throw .line(entries.count + 1) }
             guard let entry = try? JSONDecoder().decode(JournalEntry.self, from: json) else {
                 // Whole, but not ours to understand.
                 if entries.isEmpty, let format = format(of: json), format > JournalHeader.format {
