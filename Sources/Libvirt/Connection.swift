@@ -24,6 +24,8 @@ public actor Connection {
     let hub: EventHub
     /// libvirt's number of the registration behind them; nil while there is no stream.
     var lifecycleRegistration: Int32?
+    /// The streams of the consoles that are open, by the number that each got.
+    var consoles: [Int: StreamHandle] = [:]
 
     private init() {
         hub = EventHub()

@@ -10,6 +10,7 @@ final class EventHub: Sendable {
         var isClosed = false
         var lastNumber = 0
         var streams: [Int: AsyncStream<LifecycleEvent>.Continuation] = [:]
+        var closeActions: [Int: @Sendable () -> Void] = [:]
     }
 
     private let state = Mutex(State())
@@ -48,6 +49,24 @@ final class EventHub: Sendable {
         }
     }
 
+    /// Has `action` run when the connection breaks, at once when it is broken already; gives the number to take it back with.
+    ///
+    /// libvirt tells the streams of a console nothing then: without this they would wait for ever.
+    func whenClosed(_ action: @escaping @Sendable () -> Void) -> Int {
+        let (number, isClosed) = state.withLock { state in
+            state.lastNumber += 1
+            if !state.isClosed { state.closeActions[state.lastNumber] = action }
+            return (state.lastNumber, state.isClosed)
+        }
+        if isClosed { action() }
+        return number
+    }
+
+    /// Takes an action of ``whenClosed(_:)`` back.
+    func forget(_ number: Int) {
+        state.withLock { $0.closeActions[number] = nil }
+    }
+
     fileprivate func deliver(_ event: LifecycleEvent) {
         let streams = state.withLock { $0.streams }
         for stream in streams.values { stream.yield(event) }
@@ -56,12 +75,13 @@ final class EventHub: Sendable {
     /// Ends every stream, and those that are added later.
     func close() {
         // Ending a stream calls back into the code that removes it: not under the lock.
-        let streams = state.withLock { state in
-            defer { state.streams = [:] }
+        let (streams, actions) = state.withLock { state in
+            defer { (state.streams, state.closeActions) = ([:], [:]) }
             state.isClosed = true
-            return state.streams
+            return (state.streams, state.closeActions)
         }
         for stream in streams.values { stream.finish() }
+        for action in actions.values { action() }
     }
 }
 

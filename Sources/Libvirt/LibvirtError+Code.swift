@@ -24,6 +24,8 @@ extension LibvirtError {
         public static let timedOut = Code(rawValue: -1)
         /// The caller's task was cancelled while it waited. Ours.
         public static let cancelled = Code(rawValue: -2)
+        /// There was more than the caller allowed. Ours.
+        public static let tooLarge = Code(rawValue: -3)
 
         /// No error was recorded (`VIR_ERR_OK`).
         public static let ok = Code(VIR_ERR_OK)
@@ -73,6 +75,8 @@ extension LibvirtError {
         public static let operationAborted = Code(VIR_ERR_OPERATION_ABORTED)
         /// The user cancelled the authentication (`VIR_ERR_AUTH_CANCELLED`).
         public static let authCancelled = Code(VIR_ERR_AUTH_CANCELLED)
+        /// The guest agent is configured, and is not connected or does not answer (`VIR_ERR_AGENT_UNRESPONSIVE`).
+        public static let agentUnresponsive = Code(VIR_ERR_AGENT_UNRESPONSIVE)
         /// A block job is active on the disk (`VIR_ERR_BLOCK_COPY_ACTIVE`).
         public static let blockCopyActive = Code(VIR_ERR_BLOCK_COPY_ACTIVE)
         /// The hypervisor can't do this (`VIR_ERR_OPERATION_UNSUPPORTED`).
