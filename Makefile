@@ -8,7 +8,7 @@ DESTDIR ?=
 # Debian's kernel for the VM of the system tests, unpacked: the host's own /boot is not touched.
 VM_KERNEL := .build-vm/kernel
 
-BUILD_PACKAGES := libvirt-dev libxml2-dev libblkid-dev libdevmapper-dev pkg-config
+BUILD_PACKAGES := libvirt-dev libxml2-dev libblkid-dev libdevmapper-dev libpng-dev pkg-config
 RUN_PACKAGES   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils lvm2 dmsetup e2fsprogs dosfstools \
                   xfsprogs bubblewrap util-linux kmod
 TEST_PACKAGES  := fdisk gdisk mount procps udev kmod cpio xz-utils zstd busybox-static initramfs-tools-core grub-pc-bin \

@@ -26,6 +26,8 @@ let package = Package(
         .systemLibrary(
             name: "CDevMapper", path: "Modules/CDevMapper", pkgConfig: "devmapper",
             providers: [.apt(["libdevmapper-dev"])]),
+        .systemLibrary(
+            name: "CPNG", path: "Modules/CPNG", pkgConfig: "libpng16", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CLinux", path: "Modules/CLinux"),
 
         .target(name: "Libvirt", dependencies: ["CLibvirt"]),
@@ -33,7 +35,7 @@ let package = Package(
         .target(
             name: "HostTools",
             dependencies: [
-                "CBlkid", "CDevMapper", "CLinux",
+                "CBlkid", "CDevMapper", "CLinux", "CPNG",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -55,14 +57,15 @@ let package = Package(
         .testTarget(name: "LibXMLTests", dependencies: ["LibXML"]),
         .testTarget(
             name: "HostToolsTests",
-            dependencies: ["HostTools", .product(name: "SystemPackage", package: "swift-system")]),
-        .testTarget(name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"]),
+            dependencies: ["HostTools", "CPNG", .product(name: "SystemPackage", package: "swift-system")]),
+        .testTarget(
+            name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"], exclude: ["Consoles"]),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
                 "Repair", "Libvirt", "HostTools", .product(name: "SystemPackage", package: "swift-system"),
             ], exclude: ["Corpus"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", "Libvirt", "CLibvirt", "HostTools"]),
         .testTarget(name: "SystemTests", dependencies: ["TestSupport"], exclude: ["VM"]),
         .testTarget(name: "FaultTests", dependencies: ["TestSupport"]),
         .target(name: "KillSwitch", path: "Tests/KillSwitch"),
