@@ -1,0 +1,218 @@
+import Foundation
+import Testing
+
+@testable import Repair
+
+struct BootEvidenceTests {
+    private static func verdict(_ text: String) -> BootEvidence.Verdict {
+        var reading = ConsoleReading()
+        reading.read(Array(text.utf8))
+        return reading.verdict
+    }
+
+    private static func name(_ verdict: BootEvidence.Verdict) -> String {
+        switch verdict {
+        case .nothing: "nothing"
+        case .booted: "booted"
+        case .failed: "failed"
+        case .dead: "dead"
+        }
+    }
+
+    /// A transcript: comments, an empty comment, the console's bytes.
+    struct Transcript: CustomTestStringConvertible {
+        let testDescription: String
+        let verdict: String
+        let proof: String
+        let bytes: [UInt8]
+
+        init(_ file: URL) throws {
+            let data = [UInt8](try Data(contentsOf: file))
+            let end = Array("\n#\n".utf8)
+            let start = try #require(data.indices.first { data[$0...].starts(with: end) })
+            let head = String(decoding: data[..<start], as: UTF8.self).split(separator: "\n")
+            let value = { (key: String) in
+                head.first { $0.hasPrefix("# \(key): ") }.map { String($0.dropFirst(key.count + 4)) } ?? ""
+            }
+            testDescription = file.deletingPathExtension().lastPathComponent
+            (verdict, proof) = (value("verdict"), value("proof"))
+            bytes = Array(data[(start + end.count)...])
+        }
+
+        static let all: [Transcript] = {
+            let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Consoles")
+            let files =
+                (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+            return files.filter { $0.pathExtension == "console" }.compactMap { try? Transcript($0) }
+        }()
+    }
+
+    @Test func `the transcripts are here`() {
+        #expect(Transcript.all.count >= 20)
+    }
+
+    @Test(arguments: Transcript.all)
+    func `a real console is judged right`(_ transcript: Transcript) {
+        var reading = ConsoleReading()
+        reading.read(transcript.bytes)
+        #expect(Self.name(reading.verdict) == transcript.verdict)
+        #expect(reading.verdict.proof?.name == transcript.proof, "\(String(describing: reading.verdict.proof))")
+    }
+
+    @Test(arguments: Transcript.all)
+    func `byte by byte it is judged the same`(_ transcript: Transcript) {
+        var whole = ConsoleReading()
+        whole.read(transcript.bytes)
+        var single = ConsoleReading()
+        for byte in transcript.bytes { single.read([byte]) }
+        #expect(single.verdict == whole.verdict)
+        #expect(single.text == whole.text)
+    }
+
+    @Test(arguments: Transcript.all.filter { $0.verdict == "failed" && $0.proof != BootEvidence.bootLoop })
+    func `until a failed console failed, nothing said so`(_ transcript: Transcript) {
+        var reading = ConsoleReading()
+        var seen: [String] = []
+        for byte in transcript.bytes {
+            reading.read([byte])
+            let name = Self.name(reading.verdict)
+            if seen.last != name { seen.append(name) }
+        }
+        #expect(seen == ["nothing", "failed"])
+    }
+
+    @Test(arguments: BootPatterns.all)
+    func `every pattern counts on its own`(_ pattern: BootPattern) {
+        // Its shortest line, as it is documented.
+        let line = pattern.phrase + (pattern.also.map { " … \($0)" } ?? "") + "\n"
+        let verdict = Self.verdict(line)
+        switch pattern.meaning {
+        case .start, .hint, .shutdown: #expect(verdict == .nothing)
+        case .fatal: #expect(Self.name(verdict) == "dead")
+        case .failed: #expect(Self.name(verdict) == "failed")
+        case .booted, .finished: #expect(Self.name(verdict) == "booted")
+        }
+        #expect(verdict.proof.map(\.name) == (verdict == .nothing ? nil : pattern.name))
+        #expect(!pattern.source.isEmpty && !pattern.systems.isEmpty)
+    }
+
+    @Test(arguments: [
+        "web login: ", "web.example.org login: ", "login: ", "web login: root\n", "\r\nweb login: [   12.3] x\n",
+        "web login: [   12.345678] random: crng init done\n", "web login: root (automatic login)\n", "grüße login: ",
+    ])
+    func `a login prompt is a proof`(_ text: String) {
+        #expect(Self.verdict(text).proof?.name == "login prompt")
+        #expect(Self.name(Self.verdict(text)) == "booted")
+    }
+
+    @Test(arguments: [
+        "Last login: Mon Jan  1 00:00:00 UTC 2026 on ttyS0\n", "Please login: ", "Your login: ", "Failed login: root\n",
+        "To get help, please see the page about login: it is long\n", "relogin: ",
+        "PAM: web login: accepted for root\n",
+        "    login: yes\n", "login:x:100:100::/home:/bin/sh\n", "web login: this machine is for members only\n",
+        "[   12.345678] systemd-logind[1]: New login: root\n", "(web) login: ",
+    ])
+    func `what only looks like a login prompt is none`(_ text: String) {
+        #expect(Self.verdict(text) == .nothing)
+    }
+
+    @Test(arguments: [
+        "[    0.000000] Command line: BOOT_IMAGE=/vmlinuz systemd.unit=emergency.target Reached target Emergency Mode\n",
+        "[    0.000000] Kernel command line: panic=1 (initramfs) Kernel panic - not syncing\n",
+        "[    0.1] Unknown kernel command line parameters \"x: Reached target rescue.target\", will be passed\n",
+        "pstore: found Kernel panic - not syncing in a record\n", "kdump: the Kernel panic - not syncing: x\n",
+        "see (initramfs) in the manual\n", "the grub rescue> prompt\n", "error: no such device: abc.\n",
+        "Boot failed: not a bootable disk\n", "[FAILED] Failed to start something.\n",
+        "[DEPEND] Dependency failed for /data.\n", "Stopped target Multi-User System.\n",
+        "dracut: Scanning devices vda2 for LVM volume groups\n", "panic: runtime error: index out of range\n",
+        "Cloud-init v. 22.4.2 running 'init' at Thu\n",
+    ])
+    func `what is said on the way, or repeated, proves nothing`(_ text: String) {
+        #expect(Self.verdict(text) == .nothing)
+    }
+
+    @Test(arguments: [
+        "<0>[    1.234567] Kernel panic - not syncing: x\n", "[    1.234567] Kernel panic - not syncing: x\n",
+        "[    1.234567][    T1] Kernel panic - not syncing: x\n",
+        "[  OK  ] Started cron.[    1.234567] Kernel panic - not syncing: x\n", "Kernel panic - not syncing: x\n",
+    ])
+    func `a panic is found wherever the kernel's clock stands`(_ text: String) {
+        #expect(Self.verdict(text).proof?.name == "kernel panic")
+    }
+
+    @Test func `nothing comes after a panic but another boot`() {
+        let panic = "[    1.234567] Kernel panic - not syncing: x\n"
+        #expect(Self.name(Self.verdict(panic + "web login: ")) == "dead")
+        #expect(Self.name(Self.verdict("web login: \n" + panic)) == "dead")
+        #expect(Self.name(Self.verdict(panic + "[    0.000000] Linux version 6.1\nweb login: ")) == "booted")
+        #expect(Self.verdict(panic + "SeaBIOS (version 1.16)\n") == .nothing)
+    }
+
+    @Test func `the later line decides`() {
+        let emergency = "You are in emergency mode. After logging in\n"
+        #expect(Self.name(Self.verdict(emergency + "web login: \n")) == "booted")
+        #expect(Self.name(Self.verdict("web login: root\n" + emergency)) == "failed")
+        // Said at the end of a failed boot, too.
+        let finished = "[    9.123456] systemd[1]: Startup finished in 1s (kernel) + 2s (userspace) = 3s.\n"
+        #expect(Self.name(Self.verdict(emergency + finished)) == "failed")
+        #expect(Self.name(Self.verdict(finished)) == "booted")
+        #expect(Self.name(Self.verdict(finished + emergency)) == "failed")
+    }
+
+    @Test func `the first line of a failure is its proof, and the line before it its hint`() throws {
+        let verdict = Self.verdict(
+            """
+            [FAILED] Failed to mount /data.
+            You are in emergency mode. After logging in, type "journalctl -xb" to view
+            Give root password for maintenance
+            """)
+        let proof = try #require(verdict.proof)
+        #expect(proof.line == #"You are in emergency mode. After logging in, type "journalctl -xb" to view"#)
+        #expect(proof.hint == "[FAILED] Failed to mount /data.")
+    }
+
+    private static func boots(_ count: Int, _ rest: String = "") -> String {
+        String(repeating: "SeaBIOS (version 1.16.2)\nBooting from Hard Disk...\n\(rest)", count: count)
+    }
+
+    @Test func `a guest that starts again and again is in a loop`() {
+        #expect(Self.verdict(Self.boots(3)) == .nothing)
+        #expect(Self.verdict(Self.boots(4)).proof?.name == BootEvidence.bootLoop)
+        // One boot has several banners.
+        let banners = "Welcome to GRUB!\n[    0.000000] Linux version 6.1\n"
+        #expect(Self.verdict(Self.boots(3, banners)) == .nothing)
+        #expect(Self.verdict(Self.boots(4, banners)).proof?.name == BootEvidence.bootLoop)
+        // Why it restarts says more than a banner.
+        let panic = "[    1.234567] Kernel panic - not syncing: x\n"
+        #expect(
+            Self.verdict(Self.boots(4, panic) + "SeaBIOS (version 1.16.2)\n").proof?.line == String(panic.dropLast()))
+        #expect(Self.name(Self.verdict(Self.boots(5) + "web login: ")) == "booted")
+    }
+
+    @Test(arguments: [
+        "web login: \n", "[  700.000000] something late\n", "[   50.000000] reboot: Restarting system\n",
+        "[  OK  ] Reached target System Reboot.\n",
+    ])
+    func `restarts of a guest that lived are no loop`(_ line: String) {
+        let verdict = Self.verdict(Self.boots(20, line))
+        #expect(verdict.proof?.name != BootEvidence.bootLoop)
+    }
+
+    @Test func `a flood costs time that is linear, and no memory`() {
+        var generator = SplitMix(state: 3)
+        // Everything that is expensive for a careless matcher: nearly phrases, no line breaks, escape sequences, prompts.
+        let kinds: [[UInt8]] = [
+            (0..<(1 << 20)).map { _ in UInt8(truncatingIfNeeded: generator.next()) },
+            Array(String(repeating: "Kernel panic - not syncinKernel panic ", count: 20_000).utf8),
+            Array(String(repeating: "\u{1B}[1;1H\u{1B}]0;", count: 100_000).utf8),
+            Array(String(repeating: "x login: y login: ", count: 50_000).utf8),
+            [UInt8](repeating: 0x0A, count: 1 << 20), [UInt8](repeating: 0x0D, count: 1 << 20),
+        ]
+        for kind in kinds {
+            var reading = ConsoleReading()
+            for _ in 0..<2 { reading.read(kind) }
+            #expect(reading.text.text.utf8.count < 2 << 20)
+            if case .dead = reading.verdict { Issue.record("dead by a flood") }
+        }
+    }
+}
