@@ -26,6 +26,21 @@ extension Connection {
         }
     }
 
+    /// A summary of every domain with the XML of what it is now, without passwords; one that vanishes meanwhile is left out.
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func summariesWithXML() throws(LibvirtError) -> [(summary: DomainSummary, xml: String)] {
+        try allDomains().map { domain throws(LibvirtError) in
+            do throws(LibvirtError) {
+                let xml = try LibvirtError.check("virDomainGetXMLDesc", adopting: virDomainGetXMLDesc(domain, 0))
+                return (try DomainSummary(reading: domain), xml)
+            } catch {
+                guard error.code == .noDomain else { throw error }
+                return nil
+            }
+        }
+    }
+
     /// What libvirt knows about a domain without its XML.
     ///
     /// - Throws: ``LibvirtError`` with ``LibvirtError/Code/noDomain`` when it is gone.

@@ -89,8 +89,26 @@ struct Session: ParsableArguments {
         throw ExitCode(report.exitStatus.rawValue)
     }
 
-    private func connection() async throws -> Connection {
-        try await Connection.open(connect, timeout: .seconds(15))
+    /// Which domains are shown.
+    enum Choice {
+        case failed
+        case all
+    }
+
+    /// Shows the host's domains.
+    func list(_ choice: Choice) async throws {
+        do {
+            let domains = try await Survey(connection: try await connection(.readOnly)).domains()
+            let report = ListReport(domains: domains.filter { choice == .all || $0.isFailed })
+            Terminal.output(json ? try report.json() : report.text)
+        } catch let error as LibvirtError {
+            Terminal.error(words(for: error) + "\n")
+            throw ExitCode(ExitStatus.operational.rawValue)
+        }
+    }
+
+    private func connection(_ access: Connection.Access = .readWrite) async throws -> Connection {
+        try await Connection.open(connect, access: access, timeout: .seconds(15))
     }
 
     private func pipeline(_ connection: Connection, _ options: Options, by runner: HostCommandRunner) -> Pipeline {
