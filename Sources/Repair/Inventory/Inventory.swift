@@ -162,12 +162,28 @@ struct InventoryReader {
                     path = try? await connection.volumePath(pool: pool, volume: name)
                 }
                 guard let path else { continue }
-                let layers = disk.format == "raw" ? [] : (try? await chain(path: path, format: disk.format)) ?? []
-                identities.formUnion(([path] + layers.map(\.path)).compactMap { try? FileStatus(of: $0).identity })
+                let layers = await paths(below: path, format: disk.format)
+                identities.formUnion(([path] + layers).compactMap { try? FileStatus(of: $0).identity })
             }
             for identity in identities { users[identity, default: []].append(other.name) }
         }
         return users
+    }
+
+    /// Paths of the layers below an image of another domain. Hosts have thousands of domains: qemu-img is asked only where
+    /// the headers alone don't tell.
+    private func paths(below path: String, format: String) async -> [String] {
+        guard format != "raw" else { return [] }
+        var layers: [String] = []
+        var next = path
+        while layers.count < 64, let header = Qcow2Header(of: next) {
+            guard let backing = header.backing else { return layers }
+            guard backing.hasPrefix("/") || !backing.contains(":") else { break }
+            next = backing.hasPrefix("/") ? backing : "\(Files.folder(of: next))/\(backing)"
+            layers.append(next)
+            if header.backingFormat == "raw" { return layers }
+        }
+        return layers + ((try? await chain(path: path, format: format))?.dropFirst().map(\.path) ?? [])
     }
 
     private static func words(for error: any Error, path: String?) -> String {
