@@ -36,8 +36,30 @@ public struct Options: Hashable, Sendable {
         case discard
     }
 
+    /// What is done with a domain that runs; a crashed one that is still there is destroyed in any case.
+    public struct PowerOff: Hashable, Sendable {
+        /// Whether it must be seen once more that a guest is dead.
+        public enum Evidence: Hashable, Sendable {
+            /// The user named the domain.
+            case notNeeded
+            /// It was chosen because it had failed.
+            case required
+        }
+
+        /// Whether the guest is asked to shut down (`--shutdown`).
+        public var asks = false
+        /// Whether its plug is pulled, where it was not asked or did not react (`--force-off`).
+        public var forces = false
+        /// For how long it may take to shut down.
+        public var patience = Duration.seconds(120)
+        /// Whether it must be seen once more that the guest is dead.
+        public var evidence = Evidence.notNeeded
+    }
+
     /// Whether the disks may change.
     public var mode = Mode.repair
+    /// What is done with a domain that runs.
+    public var powerOff = PowerOff()
     /// How disks become block devices; nil takes the best that the host has.
     public var engine: EngineKind?
     /// When a proven repair is merged.

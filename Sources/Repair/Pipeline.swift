@@ -66,8 +66,8 @@ public struct Pipeline: Sendable {
             }
             var accepted = try await accepted(domain.uuid, &plan)
             let planning = (ContinuousClock.now - clock).inSeconds
-            if accepted.destroysCrashed, options.mode == .repair {
-                try await connection.destroy(domain)
+            if accepted.powersOff, options.mode == .repair {
+                try await powerOff(accepted)
                 // While QEMU held its images they could not be checked; and its last writes may have changed them.
                 accepted = try await self.accepted(domain.uuid, &plan)
             }
@@ -132,6 +132,13 @@ public struct Pipeline: Sendable {
         } catch {
             return RecoveryOutcome(name: path, outcome: .left, message: String(describing: error))
         }
+    }
+
+    private func powerOff(_ plan: Plan) async throws {
+        guard plan.state != .crashed else { return try await connection.destroy(plan.domain) }
+        try await PowerOff(connection: connection, domain: plan.domain, options: options) { [progress] text in
+            progress(ProgressEvent(domain: plan.domain.name, text: text))
+        }.run()
     }
 
     private func recovery(of record: JournalRecord) -> Recovery {

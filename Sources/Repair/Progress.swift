@@ -4,4 +4,10 @@ public struct ProgressEvent: Hashable, Sendable {
     public var domain: String
     /// What is being done: `checking VolGroup00/LogVol00 (ext4, 8.0 GiB)`.
     public var text: String
+
+    /// Something that is done to a domain.
+    public init(domain: String, text: String) {
+        self.domain = domain
+        self.text = text
+    }
 }

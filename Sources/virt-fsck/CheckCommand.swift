@@ -10,6 +10,6 @@ struct CheckCommand: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        try await common.session.run(common, common.options(.check))
+        try await common.session.run(common, common.options(.check), .no)
     }
 }

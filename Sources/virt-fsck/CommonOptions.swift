@@ -4,8 +4,7 @@ public import Repair
 
 /// The options that every verb has.
 struct CommonOptions: ParsableArguments {
-    @Argument(help: "Name, UUID or id of a domain.")
-    var domains: [String]
+    @OptionGroup var selection: Selection
 
     @OptionGroup var session: Session
 

@@ -21,6 +21,15 @@ struct RepairCommand: AsyncParsableCommand {
         help: "Repair a domain that has a managed save; when a repair is merged, the saved state is given up.")
     var discardSavedState = false
 
+    @Flag(name: .customLong("shutdown"), help: "Ask a domain that runs to shut down first (guest agent or ACPI).")
+    var shutDown = false
+
+    @Flag(help: "Pull the plug of a domain that runs; with --shutdown, of one that does not react.")
+    var forceOff = false
+
+    @Flag(help: "With --all: don't ask.")
+    var yes = false
+
     func validate() throws {
         if noStart, let start, start != .never {
             throw ValidationError("--no-start and --start \(start.rawValue) contradict each other")
@@ -32,6 +41,10 @@ struct RepairCommand: AsyncParsableCommand {
         options.commit = commit
         options.start = noStart ? .never : start ?? .repaired
         options.savedState = discardSavedState ? .discard : .keep
-        try await common.session.run(common, options)
+        options.powerOff.asks = shutDown
+        options.powerOff.forces = forceOff
+        // Who names a domain knows why; of one that was chosen by its evidence, that must still be there.
+        options.powerOff.evidence = common.selection.all ? .required : .notNeeded
+        try await common.session.run(common, options, yes ? .no : .onTerminal)
     }
 }

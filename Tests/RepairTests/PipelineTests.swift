@@ -84,7 +84,7 @@ struct PlanningTests {
         let plan = try await host.pipeline(connection).plan("web")
         #expect(plan.state == .crashed)
         let summary = try await connection.summary(of: plan.domain)
-        #expect(plan.destroysCrashed == summary.isActive)
+        #expect(plan.powersOff == summary.isActive)
         #expect(summary.state == .crashed)
         #expect(plan.disks.map(\.path) == [path])
     }

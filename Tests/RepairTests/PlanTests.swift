@@ -11,7 +11,7 @@ struct PlanTests {
         #expect(plan.warnings == [])
         #expect(plan.disks.map(\.handling) == [.repair])
         #expect(plan.attached.map(\.target) == ["vda"])
-        #expect(plan.engine == .nbd && plan.mapping == .deviceMapper && !plan.destroysCrashed)
+        #expect(plan.engine == .nbd && plan.mapping == .deviceMapper && !plan.powersOff)
         #expect(plan.disks.first?.size == 1 << 30)
     }
 
@@ -80,9 +80,9 @@ struct PlanTests {
 
     @Test func `a crashed domain that libvirt still has is destroyed, one that is gone is not`() {
         let kept = Sample.plan(Sample.inventory(summary: Sample.summary(.crashed, .panicked, isActive: true)))
-        #expect(kept.refusals == [] && kept.destroysCrashed)
+        #expect(kept.refusals == [] && kept.powersOff)
         let gone = Sample.plan(Sample.inventory(summary: Sample.summary(.crashed, .panicked)))
-        #expect(gone.refusals == [] && !gone.destroysCrashed)
+        #expect(gone.refusals == [] && !gone.powersOff)
     }
 
     @Test func `a user who is not root is refused`() {

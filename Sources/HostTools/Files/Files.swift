@@ -12,6 +12,9 @@ public enum Files {
     /// Whether this process runs as root.
     public static var isRoot: Bool { geteuid() == 0 }
 
+    /// How many cores the host has for us.
+    public static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
     /// The number of this process.
     public static var processID: Int32 { getpid() }
 

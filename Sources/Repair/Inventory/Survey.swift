@@ -22,6 +22,14 @@ public struct Survey: Sendable {
         return listings.sorted { $0.summary.id.name < $1.summary.id.name }
     }
 
+    /// Why one domain counts as failed now; nil where nothing speaks for that.
+    ///
+    /// - Throws: `LibvirtError`.
+    public func evidence(of domain: DomainID) async throws -> String? {
+        let summary = try await connection.summary(of: domain)
+        return listing(summary, try? DomainDescription(xml: try await connection.xml(of: domain))).evidence
+    }
+
     private func listing(_ summary: DomainSummary, _ description: DomainDescription?) -> DomainListing {
         DomainListing(
             summary: summary, evidence: FailureEvidence.inState(of: summary),

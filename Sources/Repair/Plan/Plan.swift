@@ -21,8 +21,9 @@ public struct Plan: Sendable {
     public var mapping = MappingKind.daemonNodes
     /// All disks of the domain with what will be done to each.
     public var disks: [DiskPlan] = []
-    /// Whether what is left of a crashed domain is destroyed first: libvirt starts no domain that is still there.
-    public var destroysCrashed = false
+    /// Whether it is powered off first, as the user asked; or destroyed, where it crashed and is still there: libvirt starts no
+    /// such domain.
+    public var powersOff = false
     /// Whether its managed save is removed before a repair is merged.
     public var discardsSavedState = false
     /// The domain's XML with its secrets, to be edited and defined again.
@@ -117,7 +118,7 @@ extension Plan {
         if refusals.isEmpty, attached.isEmpty {
             refusals.append("\(domain.name): has no disk that could be checked here")
         }
-        destroysCrashed = inventory.summary.state == .crashed && inventory.summary.isActive
+        powersOff = inventory.summary.isActive
         discardsSavedState = inventory.summary.hasManagedSave && options.savedState == .discard
         if let manager = inventory.description.manager {
             warnings.append(
@@ -154,12 +155,15 @@ extension Plan {
         }
         switch summary.state {
         case .shutoff, .crashed: break
+        case _ where options.powerOff.forces && options.mode == .repair: break
         case .paused:
-            refusals.append("\(name): is paused (\(summary.reason.rawValue)); end it first: virsh destroy \(name)")
+            refusals.append("\(name): is paused (\(summary.reason.rawValue)); pull its plug first: --force-off")
         case .pmsuspended:
             refusals.append("\(name): is suspended; wake and shut it down first: virsh dompmwakeup \(name)")
+        case _ where options.powerOff.asks && options.mode == .repair: break
         default:
-            refusals.append("\(name): is \(summary.state.rawValue); shut it down first: virsh shutdown \(name)")
+            refusals.append(
+                "\(name): is \(summary.state.rawValue); shut it down first: --shutdown, or virsh shutdown \(name)")
         }
         if !summary.isPersistent {
             refusals.append("\(name): is transient, it would be gone with its next stop; define it first")

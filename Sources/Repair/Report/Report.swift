@@ -19,6 +19,8 @@ public struct Report: Sendable {
     public var finishedAt: Date
     /// A row for each domain.
     public var domains: [DomainOutcome]
+    /// Why no domain could be looked at; nil where they could.
+    public var problem: String?
     /// Bits that no domain's row explains.
     public var additionalStatus: ExitStatus = []
 
@@ -37,7 +39,9 @@ public struct Report: Sendable {
     }
 
     /// The process's exit status.
-    public var exitStatus: ExitStatus { ExitStatus(domains).union(additionalStatus) }
+    public var exitStatus: ExitStatus {
+        ExitStatus(domains).union(additionalStatus).union(problem == nil ? [] : .operational)
+    }
 
     /// The report as one JSON document, with a newline at its end.
     public func json() throws -> String {
@@ -100,6 +104,7 @@ private struct Document: Encodable {
     var finishedAt: Date
     var exitStatus: Int32
     var domains: [Domain]
+    var problem: String?
 
     init(_ report: Report) {
         version = report.version
@@ -109,6 +114,7 @@ private struct Document: Encodable {
         finishedAt = report.finishedAt
         exitStatus = report.exitStatus.rawValue
         domains = report.domains.map(Domain.init)
+        problem = report.problem
     }
 }
 

@@ -28,8 +28,25 @@ public struct TextReport: Hashable, Sendable {
             }
             for warning in domain.plan?.warnings ?? [] { problems.append(Self.line(domain, "warning: \(warning)")) }
         }
+        if let problem = report.problem { problems.append(problem.escapedForTerminal) }
+        if report.domains.isEmpty, report.problem == nil { results.append("no domain has failed") }
+        if report.domains.count > 1 { results.append(Self.summary(report.domains)) }
         self.results = results.map { $0 + "\n" }.joined()
         self.problems = problems.map { $0 + "\n" }.joined()
+    }
+
+    /// `20 domains: 18 repaired, 2 refused`
+    private static func summary(_ domains: [DomainOutcome]) -> String {
+        var counts: [(outcome: DomainOutcome.Outcome, count: Int)] = []
+        for domain in domains {
+            if let index = counts.firstIndex(where: { $0.outcome == domain.outcome }) {
+                counts[index].count += 1
+            } else {
+                counts.append((domain.outcome, 1))
+            }
+        }
+        let words = counts.sorted { $0.count > $1.count }.map { "\($0.count) \($0.outcome.rawValue)" }
+        return "\(domains.count) domains: \(words.joined(separator: ", "))"
     }
 
     private static func line(_ domain: DomainOutcome, _ text: String) -> String {
@@ -83,7 +100,7 @@ public struct TextReport: Hashable, Sendable {
     private static func plan(_ domain: DomainOutcome) -> [String] {
         guard let plan = domain.plan else { return [] }
         var lines = [line(domain, "\(plan.state.rawValue) (\(plan.stateReason.rawValue)); would be done:")]
-        if plan.destroysCrashed { lines.append("  end what is left of the crashed domain") }
+        if plan.powersOff { lines.append("  power it off (\(plan.state.rawValue))") }
         for disk in plan.disks {
             lines.append(
                 "  \(disk.target.escapedForTerminal)  \(disk.handling.words)  "
