@@ -9,8 +9,12 @@ import Synchronization
 struct Attempts: Sendable {
     /// What came of them.
     struct Summary: Sendable {
+        /// The verdicts, as the checkers' work on the overlays gave them.
         var results: [VolumeResult]
-        var isCommitted: Bool
+        /// Targets of the disks whose overlays were merged.
+        var merged: Set<String> = []
+        /// Overlays that the domain points at, to be merged when its guest has booted.
+        var trial: Pointing?
         var seconds: [StageTime]
     }
 
@@ -43,7 +47,7 @@ struct Attempts: Sendable {
         try await protection.openDisks(plan.attached)
         // One for all passes: names that were given to the daemon once mean what they meant then.
         let context = EngineContext(daemon: daemon, runner: runner, folders: folders, names: NameSource())
-        var summary = Summary(results: [], isCommitted: false, seconds: [])
+        var summary = Summary(results: [], seconds: [])
         var selection: Set<Volume>?
         while true {
             let selected = selection
@@ -51,9 +55,10 @@ struct Attempts: Sendable {
             let pass = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
                 try await attempt(on: overlays, context, watch, selected: selected, earlier: results)
             }
-            summary.results = pass.results.map { $0.afterMerge(of: pass.merged) }
+            summary.results = pass.results
             summary.seconds += pass.seconds
-            summary.isCommitted = !pass.merged.isEmpty
+            summary.merged = pass.merged
+            summary.trial = pass.trial
             guard case .redo(let volumes) = pass.decision, selection == nil else { break }
             selection = volumes
         }
@@ -65,6 +70,7 @@ struct Attempts: Sendable {
         var decision: Decision
         /// Targets of the disks whose overlays were merged.
         var merged: Set<String> = []
+        var trial: Pointing?
         var seconds: [StageTime]
     }
 
@@ -93,26 +99,33 @@ struct Attempts: Sendable {
         let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
         var attempt = Attempt(
             results: results, decision: Decision(results, writable: writable, written: selected), seconds: [])
-        if options.mode == .repair, options.commit == .verified {
-            if case .merge(let disks) = attempt.decision {
-                progress("merging the repair")
-                let merged = overlays.all.filter { disks.contains($0.disk.target) }
-                let commit = Commit(
-                    connection: connection, daemon: daemon, plan: plan, watch: watch, journal: journal)
-                try Task.checkCancellation()
-                // From here on the only way is forward: a task that is not cancelled with this one.
-                try await Task { try await commit.merge(merged, progress) }.value
-                attempt.merged = disks
-                clock.lap("commit")
-                self.merged.note(
-                    Summary(
-                        results: results.map { $0.afterMerge(of: disks) }, isCommitted: true, seconds: clock.laps))
-            }
-        } else {
+        guard options.mode == .repair, options.commit != .never, mayTry(results) else {
             attempt.decision = .discard
+            attempt.seconds = clock.laps
+            return attempt
+        }
+        if case .merge(let disks) = attempt.decision {
+            let chosen = overlays.all.filter { disks.contains($0.disk.target) }
+            let commit = Commit(connection: connection, daemon: daemon, plan: plan, watch: watch, journal: journal)
+            try Task.checkCancellation()
+            // From here on the only way is forward: tasks that are not cancelled with this one.
+            if options.commit == .afterBoot {
+                attempt.trial = try await Task { try await commit.pointForTrial(chosen) }.value
+            } else {
+                progress("merging the repair")
+                try await Task { try await commit.merge(chosen, progress) }.value
+                attempt.merged = disks
+                self.merged.note(Summary(results: results, merged: disks, seconds: clock.laps))
+            }
+            clock.lap("commit")
         }
         attempt.seconds = clock.laps
         return attempt
+    }
+
+    /// Whether a repair may be merged at all: one that waits for the guest to boot needs a guest that is started.
+    private func mayTry(_ results: [VolumeResult]) -> Bool {
+        options.commit != .afterBoot || options.start == .always || DomainOutcome.isSound(results)
     }
 
     /// Attach: the whole disks where the kernel maps their parts, the parts themselves where the daemon does.

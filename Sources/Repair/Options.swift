@@ -14,6 +14,8 @@ public struct Options: Hashable, Sendable {
     public enum CommitPolicy: String, Hashable, Sendable, CaseIterable {
         /// As soon as the second run has proven it.
         case verified
+        /// When the guest has booted with it.
+        case afterBoot = "after-boot"
         /// Never: everything is done and shown, and thrown away.
         case never
     }
@@ -66,6 +68,8 @@ public struct Options: Hashable, Sendable {
     public var commit = CommitPolicy.verified
     /// Whether the domain is started afterwards.
     public var start = StartPolicy.repaired
+    /// For how long to wait for proof that the guest boots; zero doesn't wait.
+    public var bootTimeout = Duration.seconds(120)
     /// Folder for the overlays; nil puts each beside its disk.
     public var scratchFolder: String?
     /// What may be done although it can lose data.

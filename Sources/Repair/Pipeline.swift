@@ -62,7 +62,7 @@ public struct Pipeline: Sendable {
                         "\(domain.name): a repair was interrupted while it was merged, and a check changes no disk; end it "
                             + "first: virt-fsck recover \(domain.name)", kind: .refusal)
                 }
-                _ = try await recovery(of: record).run()
+                _ = try await recovery(of: record, .none).run()
             }
             var accepted = try await accepted(domain.uuid, &plan)
             let planning = (ContinuousClock.now - clock).inSeconds
@@ -74,10 +74,13 @@ public struct Pipeline: Sendable {
             try locks.cover(accepted)
             var outcome = try await repair(accepted)
             outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
-            if let reason = reasonNotToStart(outcome) {
-                outcome.boot = .notStarted(reason)
-            } else {
-                outcome.boot = await Start(connection: connection).start(domain)
+            // A trial has started it already.
+            if outcome.boot == nil {
+                if let reason = reasonNotToStart(outcome) {
+                    outcome.boot = .notStarted(reason)
+                } else {
+                    outcome.boot = await bootWatch(accepted, log: outcome.log ?? options.logFolder).run()
+                }
             }
             return outcome
         }
@@ -85,11 +88,13 @@ public struct Pipeline: Sendable {
 
     /// Finishes or undoes what interrupted runs left.
     ///
-    /// - Parameter selectors: of domains, as virsh takes them, or as the journal names them; none for every run.
-    public func recover(_ selectors: [String]) async -> [RecoveryOutcome] {
+    /// - Parameters:
+    ///   - selectors: of domains, as virsh takes them, or as the journal names them; none for every run.
+    ///   - decision: what becomes of a repair that was on trial.
+    public func recover(_ selectors: [String], _ decision: RecoveryDecision = .none) async -> [RecoveryOutcome] {
         Remains.sweep(journals: options.journalFolder)
         let found = JournalRecord.all(in: options.journalFolder)
-        guard !selectors.isEmpty else { return await found.asyncMap { await recover($0.path, $0.record) } }
+        guard !selectors.isEmpty else { return await found.asyncMap { await recover($0.path, $0.record, decision) } }
         return await selectors.asyncMap { selector in
             let uuid = try? await connection.lookUp(selector).uuid
             let match = found.first { path, record in
@@ -97,7 +102,7 @@ public struct Pipeline: Sendable {
                 return path == Journal.path(of: uuid ?? selector, in: options.journalFolder)
                     || header?.domain == selector
             }
-            if let match { return await recover(match.path, match.record) }
+            if let match { return await recover(match.path, match.record, decision) }
             guard uuid != nil else {
                 return RecoveryOutcome(
                     name: selector, outcome: .left, message: "no domain, and no interrupted run of one, by that name")
@@ -106,7 +111,9 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private func recover(_ path: String, _ record: Result<JournalRecord, DomainProblem>) async -> RecoveryOutcome {
+    private func recover(
+        _ path: String, _ record: Result<JournalRecord, DomainProblem>, _ decision: RecoveryDecision
+    ) async -> RecoveryOutcome {
         do {
             let header = try record.get().header
             var outcome = RecoveryOutcome(
@@ -121,7 +128,7 @@ public struct Pipeline: Sendable {
                     return outcome
                 }
                 try locks.cover(record)
-                return try await recovery(of: record).run()
+                return try await recovery(of: record, decision).run()
             } catch let problem as DomainProblem where problem.kind == .refusal {
                 outcome.outcome = .busy
                 outcome.message = problem.description
@@ -141,8 +148,8 @@ public struct Pipeline: Sendable {
         }.run()
     }
 
-    private func recovery(of record: JournalRecord) -> Recovery {
-        Recovery(connection: connection, runner: runner, record: record) { [progress] text in
+    private func recovery(of record: JournalRecord, _ decision: RecoveryDecision) -> Recovery {
+        Recovery(connection: connection, runner: runner, record: record, decision: decision) { [progress] text in
             progress(ProgressEvent(domain: record.header.domain, text: text))
         }
     }
@@ -183,9 +190,16 @@ public struct Pipeline: Sendable {
 
     private func repair(_ plan: Plan) async throws -> DomainOutcome {
         var outcome = DomainOutcome(plan: plan, outcome: .failed)
+        let folders = RunFolders(domain: plan.domain.name, logFolder: options.logFolder)
+        outcome.log = folders.log
         let merged = Attempts.Merged()
         do {
-            outcome.take(try await attempts(plan, merged))
+            let (summary, boot) = try await attempts(plan, folders, merged)
+            outcome.take(summary)
+            outcome.boot = boot
+            if summary.trial != nil, boot?.outcome == .failed {
+                outcome.message = "the guest doesn't boot with the repair: its disks are as they were"
+            }
         } catch {
             // What is merged is merged, whatever fails afterwards.
             guard let summary = merged.summary else { throw error }
@@ -195,20 +209,36 @@ public struct Pipeline: Sendable {
         return outcome
     }
 
-    private func attempts(_ plan: Plan, _ merged: Attempts.Merged) async throws -> Attempts.Summary {
-        let folders = RunFolders(domain: plan.domain.name, logFolder: options.logFolder)
+    private func attempts(
+        _ plan: Plan, _ folders: RunFolders, _ merged: Attempts.Merged
+    ) async throws -> (Attempts.Summary, Boot?) {
+        let progress: @Sendable (String) -> Void = { [progress] text in
+            progress(ProgressEvent(domain: plan.domain.name, text: text))
+        }
         return try await withJournal(of: plan, folders) { journal in
-            try await folders.made {
+            var summary = try await folders.made {
                 let log = try folders.openLog("run")
                 defer { try? log.close() }
                 return try await StorageDaemon.run(by: runner, log: log) { daemon in
                     try await Attempts(
                         connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
-                        daemon: daemon, folders: folders, journal: journal, merged: merged,
-                        progress: { progress(ProgressEvent(domain: plan.domain.name, text: $0)) }
+                        daemon: daemon, folders: folders, journal: journal, merged: merged, progress: progress
                     ).run()
                 }
             }
+            guard let pointing = summary.trial else { return (summary, nil) }
+            let trial = Trial(
+                connection: connection, domain: plan.domain, journal: journal, pointing: pointing, progress: progress)
+            let (boot, end) = try await trial.run(bootWatch(plan, log: folders.log))
+            if end == .merged { summary.merged = Set(pointing.substitutions.map(\.target)) }
+            return (summary, boot)
+        }
+    }
+
+    private func bootWatch(_ plan: Plan, log: String) -> BootWatch {
+        BootWatch(connection: connection, domain: plan.domain, timeout: options.bootTimeout, log: log) {
+            [progress] text in
+            progress(ProgressEvent(domain: plan.domain.name, text: text))
         }
     }
 

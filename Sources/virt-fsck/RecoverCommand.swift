@@ -1,4 +1,5 @@
 import ArgumentParser
+import Repair
 
 /// `virt-fsck recover [DOMAIN…]`
 struct RecoverCommand: AsyncParsableCommand {
@@ -16,9 +17,22 @@ struct RecoverCommand: AsyncParsableCommand {
     @Argument(help: "Name, UUID or id of a domain; none for every interrupted run.")
     var domains: [String] = []
 
+    @Flag(help: "Merge a repair that --commit after-boot has on trial.")
+    var keep = false
+
+    @Flag(help: "Throw a repair away that --commit after-boot has on trial; the domain must be off.")
+    var discard = false
+
     @OptionGroup var session: Session
 
+    func validate() throws {
+        guard !(keep && discard) else { throw ValidationError("--keep and --discard contradict each other") }
+        guard !(keep || discard) || !domains.isEmpty else {
+            throw ValidationError("--keep and --discard want a domain: a decision is made for one at a time")
+        }
+    }
+
     func run() async throws {
-        try await session.run(recovering: domains)
+        try await session.run(recovering: domains, keep ? .keep : discard ? .discard : .none)
     }
 }

@@ -8,11 +8,18 @@ struct RepairCommand: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: "When a proven repair is merged into the disk: verified or never.")
+    @Option(help: "When a proven repair is merged into the disk: verified, after-boot or never.")
     var commit = Options.CommitPolicy.verified
 
     @Option(help: "Start the domain afterwards: repaired (when nothing is left damaged), always or never.")
     var start: Options.StartPolicy?
+
+    @Option(
+        help: ArgumentHelp("For how long to wait for proof that the guest boots (default: 120).", valueName: "seconds"))
+    var bootTimeout = 120
+
+    @Flag(help: "Don't wait for that proof.")
+    var noWait = false
 
     @Flag(help: "The same as --start never.")
     var noStart = false
@@ -34,12 +41,17 @@ struct RepairCommand: AsyncParsableCommand {
         if noStart, let start, start != .never {
             throw ValidationError("--no-start and --start \(start.rawValue) contradict each other")
         }
+        guard bootTimeout > 0 else { throw ValidationError("--boot-timeout: '\(bootTimeout)' is not at least 1") }
+        if commit == .afterBoot, noStart || start == .never || noWait {
+            throw ValidationError("--commit after-boot starts the domain and waits for it to boot")
+        }
     }
 
     func run() async throws {
         var options = common.options(.repair)
         options.commit = commit
         options.start = noStart ? .never : start ?? .repaired
+        options.bootTimeout = noWait ? .zero : .seconds(bootTimeout)
         options.savedState = discardSavedState ? .discard : .keep
         options.powerOff.asks = shutDown
         options.powerOff.forces = forceOff

@@ -6,7 +6,7 @@ import Repair
 
 extension Session {
     /// Finishes or undoes what interrupted runs left: those on some domains, or all of them.
-    func run(recovering domains: [String]) async throws {
+    func run(recovering domains: [String], _ decision: RecoveryDecision) async throws {
         let startedAt = Date()
         var report = RecoveryReport(
             version: VirtFsck.version, host: "", connection: connect ?? "", startedAt: startedAt, finishedAt: startedAt,
@@ -22,7 +22,7 @@ extension Session {
             } else {
                 let workers = workers(connection, Options())
                 report.runs = await cancelledBySignals(hurry: workers.hurry) {
-                    await workers.pipeline.recover(domains)
+                    await workers.pipeline.recover(domains, decision)
                 }
             }
         } catch let error as LibvirtError {

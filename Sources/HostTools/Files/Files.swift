@@ -138,6 +138,16 @@ public enum Files {
         return bytes
     }
 
+    /// Writes a file for root only; one that is there already gets this content.
+    ///
+    /// - Throws: `Errno`, and others of the write.
+    public static func write(_ bytes: [UInt8], to path: String) throws {
+        let file = try FileDescriptor.open(
+            FilePath(path), .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow],
+            permissions: [.ownerReadWrite])
+        try file.closeAfter { _ = try file.writeAll(bytes) }
+    }
+
     /// The text of a small file without its last newline, such as one of sysfs; nil where it can't be read.
     public static func line(of path: String) -> String? {
         content(of: path, limit: 4096).map { bytes in

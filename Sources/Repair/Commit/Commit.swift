@@ -15,25 +15,29 @@ struct Commit: Sendable {
 
     private var disks: DomainDisks { DomainDisks(connection: connection, domain: plan.domain) }
 
+    /// Points the domain at these overlays, and leaves it to a ``Trial`` what becomes of them.
+    ///
+    /// - Throws: as ``merge(_:_:)``.
+    func pointForTrial(_ overlays: [Overlays.Overlay]) async throws -> Pointing {
+        let (pointing, edited) = try await prepare(overlays)
+        do {
+            try await point(edited, at: pointing.substitutions)
+            try journal.append(.trial)
+        } catch let problem as DefineError {
+            try await takeBack(pointing, because: "\(problem.reason)")
+        }
+        return pointing
+    }
+
     /// Merges these overlays. No device, mapping or export may be left on them.
     ///
     /// - Throws: before the domain points at the overlays, anything that speaks against it: the disks are untouched.
     ///   Afterwards ``DomainProblem``, with the overlays kept and what to do with them.
     func merge(_ overlays: [Overlays.Overlay], _ progress: @Sendable @escaping (String) -> Void) async throws {
-        let substitutions = overlays.map { overlay in
-            DomainXMLEdit.Substitution(
-                target: overlay.disk.target, disk: overlay.disk.path, overlay: overlay.path, chain: overlay.disk.chain)
-        }
-        try await checkStillOurs()
-        for overlay in overlays { try checkUnchanged(overlay.disk) }
-        try MergeSpace.check(overlays)
-        let (current, edited) = try await overlayXML(overlays, substitutions)
-        try await discardSavedState()
-        let pointing = try Pointing(substitutions, xml: current, attributes: plan.attributes)
-        try journal.append(.point(pointing))
+        let (pointing, edited) = try await prepare(overlays)
         var hasMerged = false
         do {
-            try await point(edited, at: substitutions)
+            try await point(edited, at: pointing.substitutions)
             try journal.append(.merge)
             for overlay in overlays {
                 let target = overlay.disk.target
@@ -61,6 +65,24 @@ struct Commit: Sendable {
                     + plan.domain.name)
         }
         journal.settled()
+    }
+
+    /// Makes sure that nothing speaks against the overlays, and notes what it takes to come back from them.
+    ///
+    /// - Returns: that, and the domain's XML that names the overlays.
+    private func prepare(_ overlays: [Overlays.Overlay]) async throws -> (Pointing, edited: String) {
+        let substitutions = overlays.map { overlay in
+            DomainXMLEdit.Substitution(
+                target: overlay.disk.target, disk: overlay.disk.path, overlay: overlay.path, chain: overlay.disk.chain)
+        }
+        try await checkStillOurs()
+        for overlay in overlays { try checkUnchanged(overlay.disk) }
+        try MergeSpace.check(overlays)
+        let (current, edited) = try await overlayXML(overlays, substitutions)
+        try await discardSavedState()
+        let pointing = try Pointing(substitutions, xml: current, attributes: plan.attributes)
+        try journal.append(.point(pointing))
+        return (pointing, edited)
     }
 
     /// Nobody may have started the domain, or saved it, since it was planned.

@@ -6,6 +6,9 @@ enum JournalEntry: Hashable, Sendable, Codable {
     case begin(JournalHeader)
     /// From here on the domain's XML may name the overlays, which hold a proven repair.
     case point(Pointing)
+    /// From here on the guest may have been started on the overlays, to see whether it boots. The domain's XML names them; what
+    /// is to become of them is decided by that, or by the user.
+    case trial
     /// From here on a disk may be half merged. The domain's XML names the overlays.
     case merge
     /// Everything is merged, and on the disks. From here on the XML may name the disks again.

@@ -8,6 +8,8 @@ struct JournalRecord: Sendable {
         case begun
         /// The XML may name the overlays; the disks are untouched.
         case pointed
+        /// The XML names the overlays, and the guest may run on them; the disks are untouched.
+        case trying
         /// The disks may be half merged.
         case merging
         /// Everything is merged.
@@ -89,9 +91,11 @@ struct JournalRecord: Sendable {
                 else { throw problem("it points at an overlay that is not of its run") }
                 pointing = value
                 progress = .pointed
-            case (.merge, .pointed), (.merge, .merging): progress = .merging
+            case (.trial, .pointed): progress = .trying
+            case (.merge, .pointed), (.merge, .trying), (.merge, .merging): progress = .merging
             case (.merged, .merging): progress = .merged
-            case (.takeBack, .pointed), (.takeBack, .merging), (.takeBack, .takingBack): progress = .takingBack
+            case (.takeBack, .pointed), (.takeBack, .trying), (.takeBack, .merging), (.takeBack, .takingBack):
+                progress = .takingBack
             case (.pivot(let suspension), .merging), (.pivot(let suspension), .merged):
                 pivot = pivot ?? suspension
             default: throw problem("its steps are in an order that no run has")

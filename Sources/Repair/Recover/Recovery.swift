@@ -10,6 +10,7 @@ struct Recovery: Sendable {
     let connection: Connection
     let runner: any CommandRunner
     let record: JournalRecord
+    let decision: RecoveryDecision
     let progress: @Sendable (String) -> Void
 
     private var name: String { record.header.domain }
@@ -67,6 +68,7 @@ struct Recovery: Sendable {
             }
         }
         let summary = try await connection.summary(of: domain)
+        if record.progress == .trying, try await isTakenBack(domain, pointing, disks, journal, summary) { return false }
         if summary.isActive { return try await settle(running: domain, pointing, disks, journal) }
         // What a pivot had let go on to its disk is whole, and libvirt has named it.
         let pointedBack: DomainXMLEdit.PointedBack = record.pivot == nil ? .byUs : .byPivot
@@ -92,10 +94,44 @@ struct Recovery: Sendable {
             try await disks.pointBack(pointing.substitutions, to: pointing.xml, pointedBack)
         case (.elsewhere, .merging):
             throw left("no longer names its overlays, although a disk may be half merged", pointing)
-        case (.elsewhere, .begun), (.elsewhere, .pointed), (.elsewhere, .takingBack), (.elsewhere, .merged): break
+        case (.elsewhere, _): break
         }
         try pointing.restoreAttributes()
         return journal.hasMerged && record.progress != .takingBack
+    }
+
+    /// Decides about a repair that was on trial.
+    ///
+    /// - Returns: whether it was thrown away; else it is to be merged.
+    /// - Throws: where nobody has decided, and the guest proves nothing.
+    private func isTakenBack(
+        _ domain: DomainID, _ pointing: Pointing, _ disks: DomainDisks, _ journal: Journal, _ summary: DomainSummary
+    ) async throws -> Bool {
+        switch decision {
+        case .keep: return false
+        case .discard:
+            guard !summary.isActive else {
+                throw DomainProblem(
+                    "\(name): runs on the overlay that is to be thrown away; shut it down first: virsh shutdown \(name)"
+                )
+            }
+            try await Trial(
+                connection: connection, domain: domain, journal: journal, pointing: pointing, progress: progress
+            ).takeBack()
+            return true
+        case .none:
+            let hasAgent = EvidenceChannels.hasAgent(try await connection.xml(of: domain))
+            if summary.isActive, hasAgent,
+                try await GuestAgent(of: domain, on: connection).answer(within: .seconds(10)) == .answered
+            {
+                progress("its guest agent answers: it has booted with the repair")
+                return false
+            }
+            throw DomainProblem(
+                "\(name): was started on an overlay with the repair, and whether it boots is not known; its disks are "
+                    + "untouched. Merge the repair: virt-fsck recover --keep \(name), or shut it down and throw the repair "
+                    + "away: virt-fsck recover --discard \(name)")
+        }
     }
 
     /// The domain runs: on its overlays, which is merged while it runs, or on its disks.
@@ -148,7 +184,7 @@ struct Recovery: Sendable {
                     try await daemon.open(substitution.chain, as: "disk-\(index)")
                     try await daemon.openOverlay("overlay-\(index)", path: substitution.overlay, over: "disk-\(index)")
                 }
-                if record.progress == .pointed { try journal.append(.merge) }
+                if !record.hasBegunToMerge { try journal.append(.merge) }
                 for (index, substitution) in substitutions.enumerated() {
                     progress("\(substitution.target): merging")
                     try await daemon.merge("overlay-\(index)", into: "disk-\(index)") { _, _ in }
@@ -170,7 +206,7 @@ struct Recovery: Sendable {
         }
         // The numbers of a device node are new after each boot.
         guard status.kind == .regular, let mark = pointing.disks[substitution.target] else { return }
-        let isUntouched = record.progress != .pointed || status.modified == mark.modified
+        let isUntouched = record.hasBegunToMerge || status.modified == mark.modified
         guard status.identity.inode == mark.inode, isUntouched else {
             throw left("\(substitution.disk) is not the disk any more that its overlay is for", pointing)
         }

@@ -44,6 +44,8 @@ public struct DomainOutcome: Sendable {
     public var seconds: [StageTime] = []
     /// Whether it came up.
     public var boot: Boot?
+    /// Folder with everything that the checkers and the guest said; nil where nothing was done.
+    public var log: String?
 
     /// A domain with which nothing could be done.
     public init(name: String, outcome: Outcome, message: String) {
@@ -65,9 +67,15 @@ public struct DomainOutcome: Sendable {
 extension DomainOutcome {
     /// Takes what came of the attempts and derives the row's verdict.
     mutating func take(_ summary: Attempts.Summary) {
-        isCommitted = summary.isCommitted
+        isCommitted = !summary.merged.isEmpty
         seconds = summary.seconds
-        take(summary.results)
+        take(summary.results.map { $0.afterMerge(of: summary.merged) })
+    }
+
+    /// Whether everything that could be checked is clean or repaired, by the verdicts.
+    static func isSound(_ results: [VolumeResult]) -> Bool {
+        results.contains { $0.outcome == .clean || $0.outcome == .repaired }
+            && !results.contains { $0.outcome == .unrepaired || $0.outcome == .repairable }
     }
 
     /// Takes the verdicts of the volumes and derives the row's.

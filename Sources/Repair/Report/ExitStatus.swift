@@ -41,6 +41,9 @@ public struct ExitStatus: OptionSet, Hashable, Sendable {
             case .clean, .skipped: break
             }
         }
-        if outcome.boot?.outcome == .failed { insert(outcome.isCommitted ? .notStarted : .operational) }
+        if outcome.boot?.outcome == .failed {
+            let hasRepair = outcome.volumes.contains { $0.outcome == .repaired || $0.outcome == .repairable }
+            insert(hasRepair ? .notStarted : .operational)
+        }
     }
 }

@@ -20,30 +20,11 @@ public struct Boot: Hashable, Sendable, Codable {
     public var evidence: String
     /// From the start to the evidence.
     public var seconds: Double
+    /// File with what its console said; nil where it said nothing, or has none.
+    public var console: String?
+    /// File with a picture of its screen (PNG); nil where none was taken.
+    public var screenshot: String?
 
     /// A domain that stays off, and why.
     static func notStarted(_ why: String) -> Boot { Boot(outcome: .notStarted, evidence: why, seconds: 0) }
-}
-
-/// Starts a domain.
-struct Start: Sendable {
-    let connection: Connection
-
-    /// Starts it and says what is known then.
-    func start(_ domain: DomainID) async -> Boot {
-        let begin = ContinuousClock.now
-        do {
-            try await connection.start(domain)
-            let state = try await connection.summary(of: domain).state
-            return Boot(
-                outcome: state == .running ? .unknown : .failed,
-                evidence: "libvirt says \(state.rawValue)"
-                    + (state == .running ? "; whether the guest boots was not watched" : ""),
-                seconds: (ContinuousClock.now - begin).inSeconds)
-        } catch {
-            return Boot(
-                outcome: .failed, evidence: "it could not be started: \(error)",
-                seconds: (ContinuousClock.now - begin).inSeconds)
-        }
-    }
 }

@@ -1,0 +1,62 @@
+import HostTools
+import Libvirt
+
+/// `--commit after-boot`: the guest is started on the overlays, and only when it has proven that it boots they are merged, while
+/// it runs. When it doesn't boot, it gets its untouched disks back.
+struct Trial: Sendable {
+    /// What came of it.
+    enum End: Hashable, Sendable {
+        /// The repair is merged.
+        case merged
+        /// The disks are as they were, and so is the domain.
+        case takenBack
+        /// Nothing is known: the domain goes on on its overlays.
+        case open
+    }
+
+    let connection: Connection
+    let domain: DomainID
+    let journal: Journal
+    let pointing: Pointing
+    let progress: @Sendable (String) -> Void
+
+    /// Starts the domain on its overlays, which it is pointed at, and acts on what it proves.
+    ///
+    /// - Throws: where acting on it fails: the journal and the overlays stay.
+    func run(_ watch: BootWatch) async throws -> (boot: Boot, end: End) {
+        var boot = await watch.run()
+        switch boot.outcome {
+        case .booted:
+            progress("it boots: merging while it runs")
+            try await LiveMerge(connection: connection, domain: domain, progress: progress).run(pointing, journal)
+            try finish()
+            return (boot, .merged)
+        case .failed, .notStarted:
+            progress("it doesn't boot: giving it its disks back")
+            try await takeBack()
+            return (boot, .takenBack)
+        case .unknown:
+            boot.evidence +=
+                "; its disks are untouched, and it runs on an overlay with the repair. Look whether it is well (virsh console "
+                + "\(domain.name)); then merge the repair: virt-fsck recover --keep \(domain.name), or shut it down and "
+                + "throw the repair away: virt-fsck recover --discard \(domain.name)"
+            return (boot, .open)
+        }
+    }
+
+    /// Gives the domain its disks back, which nothing was written to. It must be off, or is powered off: it runs on what is
+    /// thrown away.
+    func takeBack() async throws {
+        if try await connection.summary(of: domain).isActive { try await connection.destroy(domain) }
+        try journal.append(.takeBack)
+        try await DomainDisks(connection: connection, domain: domain)
+            .pointBack(pointing.substitutions, to: pointing.xml)
+        try pointing.restoreAttributes()
+        try finish()
+    }
+
+    private func finish() throws {
+        try TakeDown(journal.header).overlays()
+        journal.settled()
+    }
+}
