@@ -175,6 +175,11 @@ public struct Pipeline: Sendable {
             var outcome = DomainOutcome(name: selector, outcome: .failed, message: String(describing: error))
             if let plan { outcome = DomainOutcome(plan: plan, outcome: .failed, message: outcome.message) }
             switch error {
+            case let error as LibvirtError where await !connection.isAlive():
+                // What comes after the first define says so itself: these words are for everything before.
+                outcome.message =
+                    "the connection to libvirt broke (\(error.message)): was libvirtd restarted? The disks are as they were; run "
+                    + "it again"
             case let error as LibvirtError where plan == nil:
                 outcome.message = error.message
             case let problem as DomainProblem where problem.kind == .refusal:

@@ -57,7 +57,7 @@ enum DomainXMLEdit {
             let names = [
                 "dev": substitution.target, "overlay": substitution.overlay, "disk": substitution.disk,
             ]
-            try document.edit("\(disk)[\(which.condition)]", names) { disk throws(XMLError) in
+            try document.edit("/domain/devices/disk[\(which.condition)]", names) { disk throws(XMLError) in
                 if let type = words.attribute("type") {
                     try disk.setAttribute("type", to: type)
                 } else {
@@ -80,8 +80,10 @@ enum DomainXMLEdit {
 
         fileprivate var condition: String {
             switch self {
+            // Whatever target somebody gave it meanwhile.
             case .byUs: "source/@file=$overlay"
-            case .byPivot: "source/@file=$overlay or source/@file=$disk or source/@dev=$disk"
+            case .byPivot:
+                "source/@file=$overlay or target/@dev=$dev and (source/@file=$disk or source/@dev=$disk)"
             }
         }
     }

@@ -28,12 +28,24 @@ struct Trial: Sendable {
         switch boot.outcome {
         case .booted:
             progress("it boots: merging while it runs")
-            try await LiveMerge(connection: connection, domain: domain, progress: progress).run(pointing, journal)
-            try finish()
+            do {
+                try await LiveMerge(connection: connection, domain: domain, progress: progress).run(pointing, journal)
+                try finish()
+            } catch {
+                throw DomainProblem(
+                    "it boots with the repair (\(boot.evidence)), but the merge did not end: \(error); finish it with: "
+                        + "virt-fsck recover \(domain.name)")
+            }
             return (boot, .merged)
         case .failed, .notStarted:
             progress("it doesn't boot: giving it its disks back")
-            try await takeBack()
+            do {
+                try await takeBack()
+            } catch {
+                throw DomainProblem(
+                    "it doesn't boot with the repair (\(boot.evidence)), and could not be given its untouched disks back: "
+                        + "\(error); try again with: virt-fsck recover --discard \(domain.name)")
+            }
             return (boot, .takenBack)
         case .unknown:
             boot.evidence +=

@@ -20,8 +20,14 @@ enum OverlayFile {
             try Files.sync(path)
             try Files.sync(folder)
         } catch {
-            try? Files.remove(path)
-            throw DomainProblem("\(path): \(error)")
+            let problem = DomainProblem(
+                "\(path): the overlay can't be made there: \(error); give another place: --scratch-dir")
+            do {
+                try Files.remove(path)
+            } catch let second {
+                throw CleanUpError(work: problem, cleanUp: DomainProblem("\(path): \(second)"))
+            }
+            throw problem
         }
     }
 
