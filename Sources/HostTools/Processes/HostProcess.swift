@@ -16,7 +16,7 @@ public struct HostProcess: Hashable, Sendable {
 
     /// Looks at a process; nil when it is gone.
     public init?(_ pid: Int32) {
-        guard let name = Self.read("/proc/\(pid)/comm"), let status = Self.read("/proc/\(pid)/stat") else {
+        guard let name = Files.line(of: "/proc/\(pid)/comm"), let status = Files.line(of: "/proc/\(pid)/stat") else {
             return nil
         }
         // The name stands in parentheses and may hold anything: count from the last one. Field 22 is the start.
@@ -51,14 +51,9 @@ public struct HostProcess: Hashable, Sendable {
 
     /// The processes of these names that are root's and see the same folders as we do.
     public static func named(_ names: Set<String>) -> [HostProcess] {
-        guard let folder = opendir("/proc") else { return [] }
-        defer { closedir(folder) }
         let ours = link("/proc/self/ns/mnt")
         var found: [HostProcess] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
+        for name in Files.entries(of: "/proc") {
             guard let pid = Int32(name), let process = HostProcess(pid), names.contains(process.name),
                 (try? FileStatus(of: "/proc/\(pid)"))?.userID == 0, link("/proc/\(pid)/ns/mnt") == ours
             else { continue }
@@ -71,15 +66,6 @@ public struct HostProcess: Hashable, Sendable {
         var time = timespec()
         clock_gettime(clock, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    private static func read(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = Glibc.read(descriptor, &bytes, bytes.count)
-        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
     }
 
     private static func link(_ path: String) -> String {

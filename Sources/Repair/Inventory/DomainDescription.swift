@@ -9,6 +9,9 @@ public struct DomainDescription: Hashable, Sendable {
     /// Who manages it and starts it from an XML of its own (`nova`, `oVirt`), by the metadata's namespace.
     public var manager: String?
 
+    /// Files in which libvirt or QEMU keeps what its consoles say.
+    public var consoleLogs: [String]
+
     /// Reads a domain's XML.
     ///
     /// - Throws: ``XMLError`` when it is none.
@@ -16,6 +19,9 @@ public struct DomainDescription: Hashable, Sendable {
         let document = try Document(xml)
         type = try document.value(of: "string(/domain/@type)")
         disks = try document.map("/domain/devices/disk") { node throws(XMLError) in try Disk(node) }
+        consoleLogs = try document.values(
+            of: "/domain/devices/*[self::serial or self::console]/log/@file"
+                + " | /domain/devices/*[self::serial or self::console][@type='file']/source/@path")
         let namespaces = try document.map("/domain/metadata/*") { node throws(XMLError) in
             try node.value(of: "namespace-uri()")
         }

@@ -1,3 +1,4 @@
+import HostTools
 public import Libvirt
 
 /// Looks at every domain of a host: which have failed, and by what evidence. Read-only.
@@ -31,12 +32,38 @@ public struct Survey: Sendable {
     }
 
     private func listing(_ summary: DomainSummary, _ description: DomainDescription?) -> DomainListing {
-        DomainListing(
-            summary: summary, evidence: FailureEvidence.inState(of: summary),
+        let inState = FailureEvidence.inState(of: summary)
+        let onConsole = summary.state == .running ? description.flatMap { self.onConsole(of: summary, $0) } : nil
+        return DomainListing(
+            summary: summary, evidence: inState ?? onConsole, isDeadGuest: onConsole != nil,
             disks: description?.disks.filter { $0.device == .disk || $0.device == .lun }.map { disk in
                 DomainListing.Disk(target: disk.target, source: disk.source.words, format: disk.format)
             } ?? [])
     }
+
+    /// What the log of a console shows of a guest that is dead although its domain runs. The console itself is not opened: that
+    /// would take it from whoever uses it.
+    private func onConsole(of summary: DomainSummary, _ description: DomainDescription) -> String? {
+        // Where libvirtd is the host's own, its domains' processes are known by their files.
+        let started = Files.line(of: "/run/libvirt/qemu/\(summary.id.name).pid").flatMap(Int32.init)
+            .flatMap(HostProcess.init)?.startedAt
+        for path in Set(description.consoleLogs).sorted() {
+            guard let log = try? ConsoleLog(path), log.modified >= started ?? 0 else { continue }
+            var reading = ConsoleReading()
+            reading.read(log.bytes)
+            switch reading.verdict {
+            case .failed(let proof), .dead(let proof):
+                return "it runs, and its console says: \(proof.words)"
+            case .booted, .nothing: continue
+            }
+        }
+        return nil
+    }
+}
+
+extension BootEvidence.Proof {
+    /// For the report.
+    var words: String { "\(name): \(line)\(hint.map { " (\($0))" } ?? "")" }
 }
 
 extension Disk.Source {

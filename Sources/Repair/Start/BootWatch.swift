@@ -80,8 +80,8 @@ struct BootWatch: Sendable {
     private func read(_ console: Console, into reading: ConsoleLogbook) async -> Finding? {
         for await chunk in console {
             switch reading.read(chunk) {
-            case .booted(let proof): return Finding(outcome: .booted, evidence: words(proof))
-            case .dead(let proof): return Finding(outcome: .failed, evidence: words(proof))
+            case .booted(let proof): return Finding(outcome: .booted, evidence: proof.words)
+            case .dead(let proof): return Finding(outcome: .failed, evidence: proof.words)
             case .failed, .nothing: break
             }
         }
@@ -94,7 +94,7 @@ struct BootWatch: Sendable {
             if case .failed(let proof) = reading.verdict {
                 if since?.proof != proof { since = (proof, .now) }
                 if let since, ContinuousClock.now - since.at >= Self.grace {
-                    return Finding(outcome: .failed, evidence: words(proof))
+                    return Finding(outcome: .failed, evidence: proof.words)
                 }
             } else {
                 since = nil
@@ -133,11 +133,6 @@ struct BootWatch: Sendable {
     private func never() async -> Finding? {
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
         return nil
-    }
-
-    private func words(_ proof: BootEvidence.Proof) -> String {
-        let hint = proof.hint.map { " (\($0))" } ?? ""
-        return "\(proof.name): \(proof.line)\(hint)"
     }
 
     private func silence(_ channels: EvidenceChannels, _ console: Console?, _ reading: ConsoleLogbook) -> String {
