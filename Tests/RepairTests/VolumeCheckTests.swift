@@ -180,6 +180,29 @@ struct VolumeCheckTests {
         }
     }
 
+    @Test(arguments: [
+        "Error reading block 98 (Input/output error).  Ignore error? yes\n",
+        "Entry '..' in Error writing block 99 (Success).  Ignore error? yes\n",
+        String(repeating: "x", count: (1 << 16) - 5) + "Error reading block 98 (Input/output error)",
+    ]) func `what is made of blocks that can't be read is no repair, whatever the checker says`(
+        _ text: String
+    ) async throws {
+        for status in [CommandStatus.exited(0), .exited(1)] {
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            try Files.makeFolder(folder)
+            let result = try await check(Sample.volume(), Script([status], words: text))
+            #expect(result.outcome == .unrepaired)
+            #expect(result.message.contains("the disk itself fails"))
+        }
+    }
+
+    @Test(arguments: ["Entry 'Error reading block x' in / (2)", "Error reading block", "error reading block 98"])
+    func `a file's name is no failing disk`(_ text: String) async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try await check(Sample.volume(), Script([.exited(1), .exited(0)], words: text))
+        #expect(result.outcome == .repaired)
+    }
+
     @Test func `a filesystem that claims too much says so where it is not repaired`() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var volume = Sample.volume()

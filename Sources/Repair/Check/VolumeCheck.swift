@@ -189,6 +189,11 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         {
             run.claim = .gaveUp("\(why); \(remark)")
         }
+        if let words = try DeviceTrouble.words(in: "\(folders.log)/\(name).log", from: start) {
+            run.claim = .gaveUp(
+                "\(checker.program) says \"\(words)\": the disk itself fails, and what is made of blocks that can't be read is "
+                    + "no repair; look at the host's kernel log, copy the disk, and try again")
+        }
         return run
     }
 }
