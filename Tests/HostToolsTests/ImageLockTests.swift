@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import HostTools
 import SystemPackage
@@ -24,6 +25,20 @@ struct ImageLockTests {
         let refused = try await write()
         #expect(!refused.isSuccess)
         #expect(refused.errorOutput.contains("lock"))
+        lock.release()
+        #expect(try await write().isSuccess)
+    }
+
+    @Test func `an image that was let go is free, though a program that is being started has a copy of the descriptor`()
+        async throws
+    {
+        let lock = try ImageLock(image)
+        let copies = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }
+            .filter {
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == image
+            }.map { dup($0) }
+        defer { for copy in copies { close(copy) } }
+        #expect(!copies.isEmpty)
         lock.release()
         #expect(try await write().isSuccess)
     }

@@ -57,6 +57,8 @@ public final class FileLock: Sendable {
     public func release() {
         // A shared lock that others have too can't become exclusive: it is the last one that deletes.
         if flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+        // A program that is just being started has a copy of the descriptor until its exec: closing ours would not unlock.
+        flock(descriptor.rawValue, LOCK_UN)
         close(descriptor.rawValue)
     }
 

@@ -49,6 +49,8 @@ public final class ImageLock: Sendable {
 
     /// Lets others write to it.
     public func release() {
+        // A program that is just being started has a copy of the descriptor until its exec: closing ours would not unlock.
+        for permission in Self.permissions { _ = shim_lock_byte(descriptor.rawValue, Int16(F_UNLCK), 200 + permission) }
         close(descriptor.rawValue)
     }
 
