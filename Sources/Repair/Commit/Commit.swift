@@ -19,9 +19,9 @@ struct Commit: Sendable {
     ///
     /// - Throws: as ``merge(_:_:)``.
     func pointForTrial(_ overlays: [Overlays.Overlay]) async throws -> Pointing {
-        let (pointing, edited) = try await prepare(overlays)
+        let pointing = try await prepare(overlays)
         do {
-            try await point(edited, at: pointing.substitutions)
+            try await point(pointing.substitutions, overlays)
             try journal.append(.trial)
         } catch let problem as DefineError {
             try await takeBack(pointing, because: "\(problem.reason)")
@@ -34,10 +34,10 @@ struct Commit: Sendable {
     /// - Throws: before the domain points at the overlays, anything that speaks against it: the disks are untouched.
     ///   Afterwards ``DomainProblem``, with the overlays kept and what to do with them.
     func merge(_ overlays: [Overlays.Overlay], _ progress: @Sendable @escaping (String) -> Void) async throws {
-        let (pointing, edited) = try await prepare(overlays)
+        let pointing = try await prepare(overlays)
         var hasMerged = false
         do {
-            try await point(edited, at: pointing.substitutions)
+            try await point(pointing.substitutions, overlays)
             try journal.append(.merge)
             for overlay in overlays {
                 let target = overlay.disk.target
@@ -68,9 +68,7 @@ struct Commit: Sendable {
     }
 
     /// Makes sure that nothing speaks against the overlays, and notes what it takes to come back from them.
-    ///
-    /// - Returns: that, and the domain's XML that names the overlays.
-    private func prepare(_ overlays: [Overlays.Overlay]) async throws -> (Pointing, edited: String) {
+    private func prepare(_ overlays: [Overlays.Overlay]) async throws -> Pointing {
         let substitutions = overlays.map { overlay in
             DomainXMLEdit.Substitution(
                 target: overlay.disk.target, disk: overlay.disk.path, overlay: overlay.path, chain: overlay.disk.chain)
@@ -78,11 +76,11 @@ struct Commit: Sendable {
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
         try MergeSpace.check(overlays)
-        let (current, edited) = try await overlayXML(overlays, substitutions)
+        let (current, _) = try await overlayXML(overlays, substitutions)
         try await discardSavedState()
         let pointing = try Pointing(substitutions, xml: current, attributes: plan.attributes)
         try journal.append(.point(pointing))
-        return (pointing, edited)
+        return pointing
     }
 
     /// Nobody may have started the domain, or saved it, since it was planned.
@@ -152,8 +150,12 @@ struct Commit: Sendable {
         let reason: any Error
     }
 
-    private func point(_ edited: String, at substitutions: [DomainXMLEdit.Substitution]) async throws {
+    private func point(
+        _ substitutions: [DomainXMLEdit.Substitution], _ overlays: [Overlays.Overlay]
+    ) async throws {
         do {
+            // Once more, as late as can be: libvirt would overwrite what somebody has edited meanwhile.
+            let (_, edited) = try await overlayXML(overlays, substitutions)
             try await disks.point(edited, at: substitutions)
         } catch {
             throw DefineError(reason: error)
