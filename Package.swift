@@ -57,7 +57,7 @@ let package = Package(
         .testTarget(name: "LibXMLTests", dependencies: ["LibXML"]),
         .testTarget(
             name: "HostToolsTests",
-            dependencies: ["HostTools", "CPNG", .product(name: "SystemPackage", package: "swift-system")]),
+            dependencies: ["HostTools", "CLinux", "CPNG", .product(name: "SystemPackage", package: "swift-system")]),
         .testTarget(
             name: "RepairTests", dependencies: ["Repair", "Libvirt", "HostTools", "LibXML"], exclude: ["Consoles"]),
         .testTarget(
