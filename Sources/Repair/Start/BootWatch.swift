@@ -149,7 +149,7 @@ struct BootWatch: Sendable {
     private func screenshot() async throws -> String {
         let picture = try await connection.screenshot(of: domain, limit: Self.screenshotLimit)
         let path = "\(log)/screen.png"
-        try Files.write(try PNG.encode(ppm: picture.bytes), to: path)
+        try Files.write(try PNG.file(of: picture.bytes), to: path)
         return path
     }
 }
