@@ -205,6 +205,13 @@ public struct Pipeline: Sendable {
             if summary.trial != nil, boot?.outcome == .failed {
                 outcome.message = "the guest doesn't boot with the repair: its disks are as they were"
             }
+        } catch let error as DeviceError where error == NBDDevice.noneFree && plan.secondEngine != nil {
+            // Two devices for each disk are soon too many for the kernel's 16.
+            var plan = plan
+            plan.engine = plan.secondEngine
+            plan.engineReason = "every nbd device is in use"
+            plan.secondEngine = nil
+            return try await repair(plan)
         } catch {
             // What is merged is merged, whatever fails afterwards.
             guard let summary = merged.summary else { throw error }

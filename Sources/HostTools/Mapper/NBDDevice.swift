@@ -46,10 +46,13 @@ public final class NBDDevice: Sendable {
                 throw error
             }
         }
-        throw DeviceError(
-            path: "/dev/nbd*", operation: "claim", code: .resourceBusy,
-            advice: "every nbd device is in use; disconnect one, or use --engine fuse")
+        throw noneFree
     }
+
+    /// What ``claim()`` throws where every device is in use.
+    public static let noneFree = DeviceError(
+        path: "/dev/nbd*", operation: "claim", code: .resourceBusy,
+        advice: "every nbd device is in use; disconnect one, or use --engine fuse")
 
     /// Whether the kernel has the device connected and knows its size.
     public var isConnected: Bool { !Self.isFree(folder) && Self.size(folder) > 0 }

@@ -17,6 +17,8 @@ public struct Plan: Sendable {
     public var engine: EngineKind?
     /// Why it is that engine.
     public var engineReason = ""
+    /// The engine to go on with where the first has no device left; nil where the user chose one, or there is no other.
+    public var secondEngine: EngineKind?
     /// How partitions and logical volumes become devices.
     public var mapping = MappingKind.daemonNodes
     /// All disks of the domain with what will be done to each.
@@ -99,6 +101,7 @@ extension Plan {
         disks = inventory.disks.map { DiskPlan(for: $0, options: options) }
         mapping = host.hasDeviceMapper ? .deviceMapper : .daemonNodes
         (engine, engineReason) = Self.chooseEngine(options.engine, host)
+        if options.engine == nil, engine == .nbd, host.engineProblems[.fuse] == nil { secondEngine = .fuse }
 
         if !host.isRoot { refusals.append("this must run as root: it attaches disks to the host") }
         refusals += host.missingPrograms

@@ -42,10 +42,12 @@ struct BootWatch: Sendable {
             }
             progress("started; waiting for proof that it boots")
             let isDeaf = console == nil && !channels.hasAgent
-            let finding = await first(
-                of: isDeaf ? min(timeout, Self.deafTimeout) : timeout, console, channels, events, reading)
+            let limit = isDeaf ? min(timeout, Self.deafTimeout) : timeout
+            let finding = await first(of: limit, console, channels, events, reading)
             boot.outcome = finding?.outcome ?? .unknown
-            boot.evidence = finding?.evidence ?? silence(channels, console, reading)
+            boot.evidence =
+                finding?.evidence
+                ?? (Task.isCancelled ? "cancelled before there was proof" : silence(limit, channels, console, reading))
             boot.seconds = (ContinuousClock.now - begin).inSeconds
             boot.console = reading.save(in: log)
             if boot.outcome != .booted, channels.hasScreen { boot.screenshot = try? await screenshot() }
@@ -135,8 +137,10 @@ struct BootWatch: Sendable {
         return nil
     }
 
-    private func silence(_ channels: EvidenceChannels, _ console: Console?, _ reading: ConsoleLogbook) -> String {
-        var words = ["no proof within \(Int(timeout.inSeconds)) s"]
+    private func silence(
+        _ limit: Duration, _ channels: EvidenceChannels, _ console: Console?, _ reading: ConsoleLogbook
+    ) -> String {
+        var words = ["no proof within \(Int(limit.inSeconds)) s"]
         if console != nil {
             words.append(reading.lastLine.map { "its console's last line: \($0)" } ?? "its console said nothing")
         } else if channels.hasConsole {
