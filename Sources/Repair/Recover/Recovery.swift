@@ -59,7 +59,8 @@ struct Recovery: Sendable {
         guard let pointing = record.pointing else { return false }
         guard let domain else { return try await settleWithoutDomain(pointing, journal) }
         let disks = DomainDisks(connection: connection, domain: domain)
-        if try await disks.place(of: pointing.substitutions, []) == .elsewhere {
+        let isElsewhere = try await disks.place(of: pointing.substitutions, []) == .elsewhere
+        if isElsewhere {
             guard !users.contains(domain.name) else {
                 throw left("uses an overlay below another image: a snapshot, say; merge that first", pointing)
             }
@@ -68,7 +69,11 @@ struct Recovery: Sendable {
             }
         }
         let summary = try await connection.summary(of: domain)
-        if record.progress == .trying, try await isTakenBack(domain, pointing, disks, journal, summary) { return false }
+        if record.progress == .trying, !isElsewhere,
+            try await isTakenBack(domain, pointing, disks, journal, summary)
+        {
+            return false
+        }
         if summary.isActive { return try await settle(running: domain, pointing, disks, journal) }
         // What a pivot had let go on to its disk is whole, and libvirt has named it.
         let pointedBack: DomainXMLEdit.PointedBack = record.pivot == nil ? .byUs : .byPivot
