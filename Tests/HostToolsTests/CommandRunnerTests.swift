@@ -84,10 +84,8 @@ struct CommandRunnerTests {
     }
 
     @Test func `a program that takes too long is interrupted`() async throws {
-        let start = ContinuousClock.now
         let result = try await runner.run(Command("sleep", "60", timeout: .milliseconds(100)))
         #expect(result.status == .timedOut)
-        #expect(ContinuousClock.now - start < .seconds(2), "INT comes at once")
     }
 
     @Test func `the first signal is INT, so that a checker can stop in order`() async throws {

@@ -33,18 +33,10 @@ struct RaceTests {
                 let race = try await Race(shop, disturbance)
                 // A repair takes about a second.
                 let delay = Double.random(in: 0...1.5, using: &random)
-                let attempt = {
-                    do {
-                        try await race.run(after: delay)
-                    } catch {
-                        Issue.record("attempt \(number), disturbed after \(delay) s: \(error)")
-                    }
-                }
-                if disturbance == .otherTarget {
-                    // A disk that is called otherwise now is not pointed back.
-                    await withKnownIssue(isIntermittent: true) { await attempt() }
-                } else {
-                    await attempt()
+                do {
+                    try await race.run(after: delay)
+                } catch {
+                    Issue.record("attempt \(number), disturbed after \(delay) s: \(error)")
                 }
                 try await race.end()
             }
@@ -83,6 +75,12 @@ private struct Race {
         let recovery = try await VirtFsck.run(["recover"] + (selector.map { [$0] } ?? ["--help"]))
         let story = "\(disturbed.output)\(disturbed.errorOutput)\n\(run)\n\(recovery)"
         let isSaved = story.contains("managedsave-remove")
+        // A snapshot of a domain that is on its overlay stands on the overlay, which must stay then.
+        if disturbance == .snapshot, recovery.errorOutput.contains("below another image") {
+            #expect(recovery.exitStatus == 8, "\(story)")
+            try await expectWholeSnapshot(story)
+            return
+        }
         if isSaved, let name {
             _ = try await virsh("managedsave-remove \(name)")
             let again = try await VirtFsck.run(["recover", name])
@@ -111,6 +109,21 @@ private struct Race {
             withKnownIssue(isIntermittent: true) {
                 #expect(isKept, "somebody's \(mark) is lost: \(xml)\n\(story)")
             }
+        }
+    }
+
+    /// What the domain would start from is all there, and right.
+    private func expectWholeSnapshot(_ story: String) async throws {
+        let flat = "\(shop.folder)/flat.img"
+        let snapshot = "\(shop.disks)/snapshot.qcow2"
+        let result = try await Tool.run("qemu-img", ["convert", "-O", "raw", snapshot, flat])
+        #expect(result.exitStatus == 0, "\(result.errorOutput)\n\(story)")
+        let isRight = try await isRight(flat)
+        #expect(isRight, "\(story)")
+        // By hand, as the words say.
+        for journal in patient.journals() { try FileManager.default.removeItem(atPath: journal) }
+        for file in try FileManager.default.contentsOfDirectory(atPath: shop.disks) where file.contains(".virt-fsck-") {
+            try FileManager.default.removeItem(atPath: "\(shop.disks)/\(file)")
         }
     }
 
@@ -157,7 +170,7 @@ private struct Race {
         case .memory: return try await virsh("setmaxmem \(name) 49152 --config")
         case .autostart: return try await virsh("autostart \(name)")
         case .otherDisk:
-            return try await edit("other.xml") { $0.replacing("\(shop.disks)/disk.img", with: other) }
+            return try await edit("other.xml") { $0.replacing("'\(shop.disks)/disk.img'", with: "'\(other)'") }
         case .otherTarget: return try await edit("target.xml") { $0.replacing("dev='vda'", with: "dev='vdb'") }
         case .undefine: return try await virsh("undefine \(name)")
         case .undefineAndDefine:

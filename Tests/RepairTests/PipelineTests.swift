@@ -72,7 +72,7 @@ struct PlanningTests {
         let connection = try await host.connect(disks: host.disk("vda", path), runState: 1)
         let outcome = await host.pipeline(connection).outcome(ofRepairing: "web")
         #expect(outcome.outcome == .refused)
-        #expect(outcome.message.contains("web: is running; shut it down first: virsh shutdown web"))
+        #expect(outcome.message.contains("web: is running; shut it down first: --shutdown, or virsh shutdown web"))
         #expect(outcome.boot == nil)
         #expect(try await connection.summary(of: connection.lookUp("web")).state == .running)
     }

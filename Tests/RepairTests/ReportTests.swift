@@ -262,7 +262,7 @@ struct TextReportTests {
         #expect(
             text(DomainOutcome(plan: plan, outcome: .planned)).results == """
                 web: crashed (panicked); would be done:
-                  end what is left of the crashed domain
+                  power it off (crashed)
                   vda  check and repair  /images/web.qcow2 (qcow2, 1.0 GiB)
                   engine: nbd (the host has nbd), mapping: deviceMapper
 

@@ -168,5 +168,8 @@ struct Commit: Sendable {
             throw DomainProblem("\(plan.domain.name): was started on the overlay")
         }
         try await disks.pointBack(pointing.substitutions, to: pointing.xml)
+        guard try await !disks.mention(pointing.substitutions) else {
+            throw DomainProblem("\(plan.domain.name): somebody made a snapshot of it on the overlay")
+        }
     }
 }

@@ -39,6 +39,12 @@ struct DomainDisks: Sendable {
         }
     }
 
+    /// Whether the persistent XML names an overlay anywhere, be it below a snapshot that somebody made of it.
+    func mention(_ substitutions: [DomainXMLEdit.Substitution]) async throws -> Bool {
+        let paths = Set(try ImagePaths(xml: try await connection.xml(of: domain, .inactive)).paths)
+        return substitutions.contains { paths.contains($0.overlay) }
+    }
+
     /// Gives the disks that name our overlays now, or that a pivot gave other words, what they were called in `original`.
     func pointBack(
         _ substitutions: [DomainXMLEdit.Substitution], to original: String, _ which: DomainXMLEdit.PointedBack = .byUs

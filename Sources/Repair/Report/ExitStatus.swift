@@ -42,7 +42,8 @@ public struct ExitStatus: OptionSet, Hashable, Sendable {
             }
         }
         if outcome.boot?.outcome == .failed {
-            let hasRepair = outcome.volumes.contains { $0.outcome == .repaired || $0.outcome == .repairable }
+            // A trial that failed has a repair, too, that is not on the disk.
+            let hasRepair = outcome.isCommitted || outcome.volumes.contains { $0.outcome == .repairable }
             insert(hasRepair ? .notStarted : .operational)
         }
     }
