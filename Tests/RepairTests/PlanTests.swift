@@ -20,7 +20,7 @@ struct PlanTests {
         (.blocked, "web: is blocked; shut it down first: --shutdown, or virsh shutdown web"),
         (.shutdown, "web: is shutdown; shut it down first: --shutdown, or virsh shutdown web"),
         (.nostate, "web: is nostate; shut it down first: --shutdown, or virsh shutdown web"),
-        (.paused, "web: is paused (I/O error); pull its plug first: --force-off"),
+        (.paused, "web: is paused (I/O error); end it first: --force-off, or virsh destroy web"),
         (.pmsuspended, "web: is suspended; wake and shut it down first: virsh dompmwakeup web"),
     ]) func `a domain that is not off is refused, with the way out`(state: DomainState, refusal: String) {
         let summary = Sample.summary(state, state == .paused ? .ioError : .unknown, isActive: true)

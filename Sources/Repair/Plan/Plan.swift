@@ -160,7 +160,8 @@ extension Plan {
         case .shutoff, .crashed: break
         case _ where options.powerOff.forces && options.mode == .repair: break
         case .paused:
-            refusals.append("\(name): is paused (\(summary.reason.rawValue)); pull its plug first: --force-off")
+            refusals.append(
+                "\(name): is paused (\(summary.reason.rawValue)); end it first: --force-off, or virsh destroy \(name)")
         case .pmsuspended:
             refusals.append("\(name): is suspended; wake and shut it down first: virsh dompmwakeup \(name)")
         case _ where options.powerOff.asks && options.mode == .repair: break
