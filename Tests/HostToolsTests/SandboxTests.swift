@@ -43,7 +43,7 @@ struct SandboxTests {
     @Test func `several devices can be shown, and what lvm needs`() {
         let devices = ["a", "b"].map { Sandbox.Device(node: "/dev/virt-fsck/r/lvm/\($0)", name: $0) }
         let command = Sandbox(.bubblewrap, limits: limits).confine(
-            Command("lvm", "fullreport"), to: devices, needing: .deviceTypes)
+            Command("lvm", "fullreport"), to: devices, needing: .deviceTypes("/proc/devices"))
         let extra = [
             "--ro-bind", "/proc/devices", "/proc/devices", "--perms", "0755", "--dir", "/etc/lvm",
             "--dev-bind", "/dev/virt-fsck/r/lvm/a", "/dev/a", "--dev-bind", "/dev/virt-fsck/r/lvm/b", "/dev/b", "--",
@@ -156,7 +156,7 @@ struct SandboxWallTests {
     }
 
     @Test func `lvm runs with its own words only`() async throws {
-        let result = try await cell.run("lvm", ["version"], needing: .deviceTypes)
+        let result = try await cell.run("lvm", ["version"], needing: .deviceTypes("/proc/devices"))
         #expect(result.isSuccess, "\(result)")
     }
 

@@ -36,8 +36,8 @@ public struct Sandbox: Hashable, Sendable {
         case nothing
         /// Room for hundreds of threads: xfs_repair(8) starts some for each allocation group.
         case threads
-        /// `/proc/devices`, and an empty folder for its configuration: lvm(8).
-        case deviceTypes
+        /// A file in the place of `/proc/devices`, by its path, and an empty folder for its configuration: lvm(8).
+        case deviceTypes(String)
     }
 
     private let kind: Kind
@@ -75,18 +75,27 @@ public struct Sandbox: Hashable, Sendable {
         confined.arguments += limits.arguments(threadStack: need == .threads ? .small : .default)
         if kind == .bubblewrap {
             confined.arguments += ["bwrap"] + Self.walls
-            if need == .deviceTypes {
-                confined.arguments += ["--ro-bind", "/proc/devices", "/proc/devices"]
+            if case .deviceTypes(let file) = need {
+                confined.arguments += ["--ro-bind", file, "/proc/devices"]
                 confined.arguments += ["--perms", "0755", "--dir", "/etc/lvm"]
             }
             for device in devices { confined.arguments += ["--dev-bind", device.node, path(of: device)] }
             confined.arguments.append("--")
             confined.input = SystemCallFilter.program
         }
-        confined.arguments += ["setpriv", "--reuid", "\(Self.userID)", "--regid", "\(Self.userID)", "--clear-groups"]
-        confined.arguments += ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--", command.program]
-        confined.arguments += command.arguments
+        if !staysRoot(devices, need) {
+            confined.arguments += ["setpriv", "--reuid", "\(Self.userID)", "--regid", "\(Self.userID)"]
+            confined.arguments += ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
+        }
+        confined.arguments += [command.program] + command.arguments
         return confined
+    }
+
+    /// Where lvm sees the host's own list of device types, it takes a mapped device only when it may ask device-mapper
+    /// about it, which is root's.
+    private func staysRoot(_ devices: [Device], _ need: Need) -> Bool {
+        guard kind == .privilegesOnly, case .deviceTypes = need else { return false }
+        return devices.contains { (try? DeviceNumber(ofNode: $0.node))?.isMapped ?? false }
     }
 
     /// How a confined program ended, from how its walls did: bubblewrap ends by itself, with 128 plus the signal that ended

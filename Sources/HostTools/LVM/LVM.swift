@@ -47,7 +47,7 @@ public struct LVM: Sendable {
         defer { nodes.remove() }
         let shown = nodes.devices.map(\.shown)
         let command = sandbox.confine(
-            try Self.command(for: shown.map(sandbox.path)), to: shown, needing: .deviceTypes)
+            try Self.command(for: shown.map(sandbox.path)), to: shown, needing: .deviceTypes(nodes.types))
         let result: CommandResult
         do {
             result = try await runner.run(command)

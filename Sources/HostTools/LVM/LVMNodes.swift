@@ -5,6 +5,10 @@ struct LVMNodes {
     /// A device by the path that was given for it, and what lvm is shown.
     let devices: [(path: String, shown: Sandbox.Device)]
 
+    /// A file that calls the devices' drivers by a name that lvm takes without questions, in the place of `/proc/devices`: to
+    /// one of device-mapper's it would put questions that only root may ask.
+    let types: String
+
     private let nodes: [DeviceNode]
     private let folder: String
 
@@ -15,6 +19,7 @@ struct LVMNodes {
     ///   - folder: where the nodes' folder is made.
     init(for paths: [String], _ numbers: [DeviceNumber: String], in parent: String) throws(LVMError) {
         folder = "\(parent)/lvm"
+        types = "\(parent)/lvm-devices"
         var nodes: [DeviceNode] = []
         var devices: [(path: String, shown: Sandbox.Device)] = []
         do {
@@ -27,9 +32,13 @@ struct LVMNodes {
                 nodes.append(node)
                 devices.append((path, Sandbox.Device(node: node.path, name: "pv\(index)")))
             }
+            let majors = Set(nodes.map(\.device.major)).sorted()
+            let text = "Character devices:\n\nBlock devices:\n" + majors.map { "\($0) loop\n" }.joined()
+            try Files.write(Array(text.utf8), to: types, mode: 0o644)
         } catch {
             for node in nodes { try? node.remove() }
             try? Files.removeFolder(folder)
+            try? Files.remove(types)
             throw .nodes(folder: folder, reason: String(describing: error))
         }
         self.nodes = nodes
@@ -40,5 +49,6 @@ struct LVMNodes {
     func remove() {
         for node in nodes { try? node.remove() }
         try? Files.removeFolder(folder)
+        try? Files.remove(types)
     }
 }

@@ -34,6 +34,9 @@ public struct DeviceNumber: Hashable, Sendable, Codable, CustomStringConvertible
         self.init(dev: status.st_rdev)
     }
 
+    /// Whether device-mapper made the device (sysfs).
+    var isMapped: Bool { Files.exists("/sys/dev/block/\(major):\(minor)/dm") }
+
     init(dev: dev_t) {
         self.init(major: shim_major(dev), minor: shim_minor(dev))
     }
