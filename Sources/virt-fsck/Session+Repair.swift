@@ -40,7 +40,16 @@ extension Session {
                 if !common.dryRun, !ready.isEmpty {
                     try ask(asking, planned)
                     let worked = await work(on: ready, fleet, workers, &report)
-                    let rows = Dictionary(worked.compactMap { row in row.uuid.map { ($0, row) } }) { $1 }
+                    let names = Dictionary(planned.compactMap { row in row.uuid.map { ($0, row.name) } }) { $1 }
+                    let rows = Dictionary(worked.map { row in (row.uuid ?? row.name, row) }) { $1 }
+                        .mapValues { row in
+                            // Of one that is gone meanwhile nothing is known but what was asked for: its UUID.
+                            guard row.uuid == nil, let name = names[row.name] else { return row }
+                            var row = row
+                            row.uuid = row.name
+                            row.name = name
+                            return row
+                        }
                     report.domains = planned.map { row in row.uuid.flatMap { rows[$0] } ?? row }
                 }
             } else if common.dryRun {
