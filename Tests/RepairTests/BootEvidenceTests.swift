@@ -66,7 +66,15 @@ struct BootEvidenceTests {
         var single = ConsoleReading()
         for byte in transcript.bytes { single.read([byte]) }
         #expect(single.verdict == whole.verdict)
-        #expect(single.text == whole.text)
+        #expect(single.transcript == whole.transcript)
+    }
+
+    @Test func `the prompt that proves it is kept with the lines before it`() {
+        var reading = ConsoleReading()
+        reading.read(Array("Linux version 6.1\r\nweb login: ".utf8))
+        #expect(reading.transcript == "Linux version 6.1\nweb login: \n")
+        reading.read(Array("\r\n".utf8))
+        #expect(reading.transcript == "Linux version 6.1\nweb login: \n")
     }
 
     @Test(arguments: Transcript.all.filter { $0.verdict == "failed" && $0.proof != BootEvidence.bootLoop })
@@ -211,7 +219,7 @@ struct BootEvidenceTests {
         for kind in kinds {
             var reading = ConsoleReading()
             for _ in 0..<2 { reading.read(kind) }
-            #expect(reading.text.text.utf8.count < 2 << 20)
+            #expect(reading.transcript.utf8.count < 2 << 20)
             if case .dead = reading.verdict { Issue.record("dead by a flood") }
         }
     }

@@ -5,8 +5,7 @@ struct ConsoleReading: Sendable {
     /// Nothing was read yet.
     init() {}
 
-    /// What to keep for the run's log folder: lines as a terminal would have left them, without what was overwritten.
-    private(set) var text = KeptText()
+    private var text = KeptText()
     private var lines = ConsoleText()
     private var evidence = BootEvidence()
 
@@ -25,6 +24,15 @@ struct ConsoleReading: Sendable {
         var evidence = evidence
         evidence.read(open)
         return evidence.verdict
+    }
+
+    /// What to keep for the run's log folder: lines as a terminal would have left them, without what was overwritten. The line
+    /// without an end is there too: the prompt that proves it all waits at the end of one.
+    var transcript: String {
+        var text = text
+        let open = lines.openLine
+        if !open.bytes.isEmpty { text.append(open) }
+        return text.text
     }
 
     /// The last line that isn't blank: what a guest that proves nothing says in the end. Nil when it said nothing.

@@ -174,7 +174,7 @@ private final class ConsoleLogbook: Sendable {
 
     /// Writes it to the run's folder; nil where there is nothing to write.
     func save(in folder: String) -> String? {
-        let text = reading.withLock { $0.text.text }
+        let text = reading.withLock { $0.transcript }
         guard !text.isEmpty else { return nil }
         let path = "\(folder)/console.log"
         return (try? Files.write(Array(text.utf8), to: path)).map { path }
