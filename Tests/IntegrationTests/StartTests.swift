@@ -10,7 +10,7 @@ struct StartTests {
     func `a repaired domain is started`(_ engine: String) async throws {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple()
-            let run = try await shop.virtFsck("repair", "--engine", engine)
+            let run = try await shop.virtFsck("repair", "--boot-timeout", "1", "--engine", engine)
             #expect(run.exitStatus == 1, "\(run)")
             #expect(run.domain?.committed == true)
             // The guest has nothing to boot: that it booted can't be said.
@@ -25,7 +25,7 @@ struct StartTests {
     @Test func `a clean domain is started too`() async throws {
         try await Workshop.with { shop in
             try await shop.makeSimple(isDamaged: false)
-            let run = try await shop.virtFsck()
+            let run = try await shop.virtFsck("--no-wait")
             #expect(run.exitStatus == 0, "\(run)")
             #expect(run.domain?.committed == false)
             try #expect(await shop.state() == "running")
@@ -44,7 +44,7 @@ struct StartTests {
     }
 
     @Test(arguments: [
-        (["repair"], "shut off", "not-started"), (["repair", "--start", "always"], "running", "unknown"),
+        (["repair"], "shut off", "not-started"), (["repair", "--no-wait", "--start", "always"], "running", "unknown"),
     ])
     func `a domain that is not sound starts only when asked`(
         _ arguments: [String], _ state: String, _ outcome: String
@@ -67,7 +67,7 @@ struct StartTests {
             let pid = try #require(try await PrivateLibvirt.shared.processOfDomain(shop.name))
             kill(pid, SIGKILL)
             try #expect(await eventually { try await shop.state() == "shut off" })
-            let run = try await shop.virtFsck("repair")
+            let run = try await shop.virtFsck("repair", "--no-wait")
             #expect(run.exitStatus == 1, "\(run)")
             #expect(run.domain?.stateReason == "crashed")
             try #expect(await shop.state() == "running")
