@@ -15,6 +15,8 @@ struct Attempts: Sendable {
         var merged: Set<String> = []
         /// Overlays that the domain points at, to be merged when its guest has booted.
         var trial: Pointing?
+        /// What the disks have for the firmware.
+        var disks: [DiskFacts] = []
         var seconds: [StageTime]
     }
 
@@ -59,6 +61,7 @@ struct Attempts: Sendable {
             summary.seconds += pass.seconds
             summary.merged = pass.merged
             summary.trial = pass.trial
+            summary.disks = pass.disks
             guard case .redo(let volumes) = pass.decision, selection == nil else { break }
             selection = volumes
         }
@@ -71,7 +74,14 @@ struct Attempts: Sendable {
         /// Targets of the disks whose overlays were merged.
         var merged: Set<String> = []
         var trial: Pointing?
+        var disks: [DiskFacts]
         var seconds: [StageTime]
+    }
+
+    /// What was seen of the disks, and what the checkers say.
+    private struct Examination: Sendable {
+        var results: [VolumeResult]
+        var disks: [DiskFacts]
     }
 
     /// One pass over fresh overlays.
@@ -84,21 +94,24 @@ struct Attempts: Sendable {
         earlier: [VolumeResult]
     ) async throws -> Attempt {
         let clock = StageClock()
-        let results: [VolumeResult]
+        let examination: Examination
         switch plan.engine {
         case .nbd:
             let engine = NBDEngine(context: context)
-            results = try await engine.listening {
+            examination = try await engine.listening {
                 try await examine(overlays, by: engine, context, selected, earlier, clock)
             }
         case .fuse:
-            results = try await examine(overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
+            examination = try await examine(
+                overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
         case nil: throw DomainProblem(plan.engineReason)
         }
+        let results = examination.results
         clock.lap("detach")
         let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
         var attempt = Attempt(
-            results: results, decision: Decision(results, writable: writable, written: selected), seconds: [])
+            results: results, decision: Decision(results, writable: writable, written: selected),
+            disks: examination.disks, seconds: [])
         guard options.mode == .repair, options.commit != .never, mayTry(results) else {
             attempt.decision = .discard
             attempt.seconds = clock.laps
@@ -132,7 +145,7 @@ struct Attempts: Sendable {
     private func examine(
         _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ selected: Set<Volume>?,
         _ earlier: [VolumeResult], _ clock: StageClock
-    ) async throws -> [VolumeResult] {
+    ) async throws -> Examination {
         progress("attaching (engine \(plan.engine?.rawValue ?? "none"))")
         switch plan.mapping {
         case .daemonNodes:
@@ -170,13 +183,13 @@ struct Attempts: Sendable {
     private func examine<Mapping: VolumeMapping>(
         overlays: Mapping, originals: Mapping, _ selected: Set<Volume>?, _ earlier: [VolumeResult],
         _ clock: StageClock
-    ) async throws -> [VolumeResult] {
+    ) async throws -> Examination {
         clock.lap("attach")
         progress("looking for volumes")
         let lvm = LVM(runner: runner, sandbox: sandbox, folder: folders.devices)
-        let volumes = try await Discovery(mapping: originals, lvm: lvm).volumes(on: plan.attached)
+        let findings = try await Discovery(mapping: originals, lvm: lvm).findings(on: plan.attached)
         clock.lap("discover")
-        if let hibernated = volumes.first(where: \.isHibernated) {
+        if let hibernated = findings.volumes.first(where: \.isHibernated) {
             throw DomainProblem(
                 "\(hibernated.name): holds a hibernated system, whose memory knows the old filesystems: a repair beneath it "
                     + "would destroy them; boot the domain and shut it down, or give that system up: mkswap",
@@ -184,9 +197,10 @@ struct Attempts: Sendable {
         }
         let check = VolumeCheck(
             overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
-            allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan))
+            allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
+            factReader: factReader)
         var results: [VolumeResult] = []
-        for volume in volumes {
+        for volume in findings.volumes {
             try Task.checkCancellation()
             if let selected, !selected.contains(volume) {
                 results += earlier.filter { $0.volume == volume }
@@ -196,6 +210,12 @@ struct Attempts: Sendable {
             results.append(try await check.result(for: volume))
         }
         clock.lap("check")
-        return results
+        return Examination(results: results, disks: findings.disks)
+    }
+
+    /// Only where the domain is started there can be something to explain.
+    private var factReader: FactReader? {
+        guard options.mode == .repair, options.start != .never else { return nil }
+        return FactReader(runner: runner, sandbox: sandbox, folder: folders.devices)
     }
 }

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// The whole way of a domain: this is the page to open first.
 ///
-/// Inventory → Plan → Protect → Attach → Discover → Check → Verify → Commit → Start → Report: each stage takes a value and
-/// gives a value, and has a folder of its name beside this file.
+/// Inventory → Plan → Protect → Attach → Discover → Check → Verify → Commit → Start → Diagnosis → Report: each stage takes a
+/// value and gives a value, and has a folder of its name beside this file.
 public struct Pipeline: Sendable {
     private let connection: Connection
     private let runner: any CommandRunner
@@ -82,6 +82,7 @@ public struct Pipeline: Sendable {
                     outcome.boot = await bootWatch(accepted, log: outcome.log ?? options.logFolder).run()
                 }
             }
+            outcome.diagnosis = Diagnosis(of: outcome)?.findings
             return outcome
         }
     }

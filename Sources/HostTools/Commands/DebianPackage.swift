@@ -11,6 +11,7 @@ public enum DebianPackage {
         "qemu-storage-daemon": "qemu-system-common",
         "lvm": "lvm2",
         "e2fsck": "e2fsprogs",
+        "debugfs": "e2fsprogs",
         "fsck.fat": "dosfstools",
         "xfs_repair": "xfsprogs",
         "btrfs": "btrfs-progs",

@@ -149,6 +149,15 @@ public enum Files {
         try file.closeAfter { _ = try file.writeAll(bytes) }
     }
 
+    /// Writes a file that every user can read and nobody but root can change; one that is there already gets this content.
+    /// The umask plays no part.
+    ///
+    /// - Throws: `Errno`, and others of the write.
+    public static func writeReadable(_ bytes: [UInt8], to path: String) throws {
+        try write(bytes, to: path)
+        guard chmod(path, 0o644) == 0 else { throw Errno(rawValue: errno) }
+    }
+
     /// The text of a small file without its last newline, such as one of sysfs; nil where it can't be read.
     public static func line(of path: String) -> String? {
         content(of: path, limit: 4096).map { bytes in

@@ -17,6 +17,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     let folders: RunFolders
     /// Where the overlays of this mapping grow.
     let overlayRoom: OverlayRoom
+    /// Who reads what a diagnosis needs; nil where there will be none.
+    var factReader: FactReader?
 
     /// How often a repair may be followed by one more.
     private static var rounds: Int { 3 }
@@ -63,7 +65,9 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             let repair = try await repair(volume, at: layout, with: checker, log: log)
             result.exitStatus = repair.exitStatus
             let judgement = try await judge(repair, by: checker, in: round) { mapping in
-                try await look(volume, at: layout, of: mapping, with: checker, log: log).claim
+                let run = try await look(volume, at: layout, of: mapping, with: checker, log: log)
+                result.facts = run.facts
+                return run.claim
             }
             if case .settled(let outcome, let message) = judgement {
                 result.outcome = outcome
@@ -72,6 +76,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             }
         }
         result.seconds = (ContinuousClock.now - start).inSeconds
+        // Those of an overlay that is thrown away.
+        if result.outcome == .unrepaired { result.facts = nil }
         if result.outcome == .unrepaired, let remark = volume.remark { result.message += "; \(remark)" }
         return result
     }
@@ -84,6 +90,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var change: String?
         /// Whether `change` is a repair by itself.
         var isChanged = false
+        /// What was seen beside it.
+        var facts: VolumeFacts?
     }
 
     private enum Judgement {
@@ -157,7 +165,10 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         _ volume: Volume, at layout: Layout, of mapping: Mapping, with checker: Checker, log: FileDescriptor
     ) async throws -> Run {
         try await mapping.withDevice(for: layout, access: .readOnly) { device in
-            try await self.run(checker, .readOnly, on: device, volume: volume, log: log)
+            async let facts = checker == .ext ? factReader?.facts(on: device, of: volume) : nil
+            var run = try await self.run(checker, .readOnly, on: device, volume: volume, log: log)
+            run.facts = await facts
+            return run
         }
     }
 

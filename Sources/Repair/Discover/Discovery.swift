@@ -6,12 +6,28 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
     let mapping: Mapping
     let lvm: LVM
 
+    /// What is on a domain's disks.
+    struct Findings: Sendable {
+        /// The volumes.
+        var volumes: [Volume] = []
+        /// What each disk has for the firmware.
+        var disks: [DiskFacts] = []
+    }
+
     /// Reads every disk and every physical volume on them, writing nothing.
-    func volumes(on disks: [DiskPlan]) async throws -> [Volume] {
-        var found: [Volume] = []
+    func findings(on disks: [DiskPlan]) async throws -> Findings {
+        var findings = Findings()
         for disk in disks {
-            found += try await regions(of: disk)
+            let (volumes, facts) = try await regions(of: disk)
+            findings.volumes += volumes
+            findings.disks.append(facts)
         }
+        findings.volumes = try await withLogicalVolumes(findings.volumes)
+        return findings
+    }
+
+    /// The regions, with logical volumes in place of the physical ones that they lie on.
+    private func withLogicalVolumes(_ found: [Volume]) async throws -> [Volume] {
         let members = found.filter { $0.content == .physicalVolume }
         guard !members.isEmpty else { return found }
         let report = try await report(on: members)
@@ -24,23 +40,25 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
     }
 
     /// A disk's partitions, or the disk itself where it has no table.
-    private func regions(of disk: DiskPlan) async throws -> [Volume] {
+    private func regions(of disk: DiskPlan) async throws -> ([Volume], DiskFacts) {
         let whole = Layout(disk: disk.target, offset: 0, length: disk.size)
         return try await mapping.withDevice(for: whole, access: .readOnly) { device in
             let file = try FileDescriptor.open(FilePath(device.path), .readOnly, options: [.closeOnExec])
             defer { try? file.close() }
+            var facts = DiskFacts(target: disk.target, bootRecord: Files.content(of: device.path, limit: 512) ?? [])
             // A disk that was moved from one sector size to another has its table where nobody looks for it.
             let sectorSizes = [disk.sectorSize, disk.sectorSize == 512 ? 4096 : 512]
             for sectorSize in sectorSizes {
                 let result = try Probe.inspect(file, offset: 0, length: disk.size, sectorSize: sectorSize)
                 if let table = result.partitionTable, table.partitions.contains(where: { !$0.isContainer }) {
-                    return partitions(of: table, on: disk, file: file, sectorSize: sectorSize)
+                    facts.table = table
+                    return (partitions(of: table, on: disk, file: file, sectorSize: sectorSize), facts)
                 }
                 if !result.signatures.isEmpty {
-                    return [Volume(whole, of: disk, name: disk.target, signatures: result.signatures)]
+                    return ([Volume(whole, of: disk, name: disk.target, signatures: result.signatures)], facts)
                 }
             }
-            return [Volume(whole, of: disk, name: disk.target, signatures: [])]
+            return ([Volume(whole, of: disk, name: disk.target, signatures: [])], facts)
         }
     }
 
@@ -48,9 +66,8 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
         of table: PartitionTable, on disk: DiskPlan, file: FileDescriptor, sectorSize: Int
     ) -> [Volume] {
         let problems = PartitionPlacement.problems(of: table.partitions, diskSize: disk.size)
-        let separator = disk.target.last?.isNumber == true ? "p" : ""
         return table.partitions.filter { !$0.isContainer }.map { partition in
-            let name = "\(disk.target)\(separator)\(partition.number)"
+            let name = Volume.name(ofPartition: partition.number, on: disk.target)
             if let problem = problems[partition.number] {
                 return Volume(
                     name: name, layout: nil, content: .unclear(type: "", why: problem), size: partition.size,
@@ -112,6 +129,11 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
 }
 
 extension Volume {
+    /// What the kernel calls a partition: `vda1`, `nvme0n1p1`.
+    static func name(ofPartition number: Int, on disk: String) -> String {
+        "\(disk)\(disk.last?.isNumber == true ? "p" : "")\(number)"
+    }
+
     /// A region of a disk with the signatures that were found in it.
     init(_ layout: Layout, of disk: DiskPlan, name: String, signatures: [Signature]) {
         self.init(

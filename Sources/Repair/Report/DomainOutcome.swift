@@ -44,6 +44,10 @@ public struct DomainOutcome: Sendable {
     public var seconds: [StageTime] = []
     /// Whether it came up.
     public var boot: Boot?
+    /// Why else it may not boot, as its disks show it; nil where it was not looked for: it booted, or was not started.
+    public var diagnosis: [String]?
+    /// What its disks have for the firmware.
+    var disks: [DiskFacts] = []
     /// Folder with everything that the checkers and the guest said; nil where nothing was done.
     public var log: String?
 
@@ -69,6 +73,7 @@ extension DomainOutcome {
     mutating func take(_ summary: Attempts.Summary) {
         isCommitted = !summary.merged.isEmpty
         seconds = summary.seconds
+        disks = summary.disks
         take(summary.results.map { $0.afterMerge(of: summary.merged) })
     }
 

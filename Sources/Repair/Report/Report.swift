@@ -69,6 +69,7 @@ private struct Document: Encodable {
         var seconds: [String: Double]
         var boot: Boot
         var log: String?
+        var diagnosis: [String]?
     }
 
     struct Disk: Encodable {
@@ -129,7 +130,7 @@ extension Document.Domain {
             disks: outcome.plan?.disks.map { Document.Disk($0, volumes: outcome.volumes) } ?? [],
             committed: outcome.isCommitted,
             seconds: Dictionary(outcome.seconds.map { ($0.stage, $0.seconds.rounded(to: 3)) }, uniquingKeysWith: +),
-            boot: outcome.boot ?? .notStarted(""), log: outcome.log)
+            boot: outcome.boot ?? .notStarted(""), log: outcome.log, diagnosis: outcome.diagnosis)
     }
 }
 

@@ -94,6 +94,7 @@ public struct TextReport: Hashable, Sendable {
             case .booted: lines.append("booted: \(boot.evidence)")
             }
         }
+        lines += (domain.diagnosis ?? []).map { "look: \($0)" }
         return lines
     }
 

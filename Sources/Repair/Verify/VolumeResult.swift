@@ -30,6 +30,8 @@ public struct VolumeResult: Hashable, Sendable {
     public var seconds = 0.0
     /// Path of the checkers' whole output.
     public var log: String?
+    /// What a diagnosis needs of the filesystem that stays; nil where it was not asked for, or could not be had.
+    var facts: VolumeFacts?
 
     /// Whether the filesystem could be trusted now.
     var isSound: Bool { outcome == .clean || outcome == .repaired || outcome == .skipped }
