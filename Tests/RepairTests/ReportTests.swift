@@ -163,6 +163,24 @@ struct JSONReportTests {
             ])
     }
 
+    @Test func `a diagnosis is a field where one was made, and a line for each finding`() throws {
+        var domain = DomainOutcome(plan: Sample.plan(), outcome: .repaired)
+        domain.boot = Boot(outcome: .failed, evidence: "Kernel panic", seconds: 1)
+        domain.diagnosis = ["vda1: /boot has no kernel (vmlinuz-…)", "vda1: /sbin/init is missing"]
+        let report = Report(
+            version: "", host: "", connection: "", startedAt: Date(), finishedAt: Date(), domains: [domain])
+        let row = try #require(try JSONValue(parsing: report.json())["domains"]?.elements.first)
+        #expect(row["diagnosis"] == ["vda1: /boot has no kernel (vmlinuz-…)", "vda1: /sbin/init is missing"])
+        #expect(
+            TextReport(report, verbosity: .normal).results.hasSuffix(
+                """
+                  start failed: Kernel panic
+                  look: vda1: /boot has no kernel (vmlinuz-…)
+                  look: vda1: /sbin/init is missing
+
+                """))
+    }
+
     @Test func `every verdict has the word that was promised`() {
         #expect(
             [VolumeResult.Outcome.clean, .repaired, .repairable, .unrepaired, .unsupported, .notChecked, .skipped].map(
@@ -292,6 +310,7 @@ struct TextReportTests {
         result.log = hostile
         domain.volumes = [result]
         domain.boot = Boot(outcome: .failed, evidence: hostile, seconds: 0)
+        domain.diagnosis = [hostile]
         domain.plan?.warnings = [hostile]
         domain.plan?.disks[0].path = hostile
         domain.plan?.disks[0].format = hostile

@@ -114,6 +114,8 @@ public struct Report: Decodable, Sendable {
         public var seconds: [String: Double]
         /// Whether it came up.
         public var boot: Boot
+        /// Why else it may not boot; nil where that was not asked.
+        public var diagnosis: [String]?
     }
 
     /// A disk of a domain.

@@ -48,9 +48,7 @@ struct Diagnosis: Sendable {
         case .bios:
             let bootable = disks.filter(\.hasBootCode)
             guard !bootable.isEmpty else {
-                return [
-                    "\(names): the boot record holds no code: a BIOS finds nothing to boot (install the boot loader)"
-                ]
+                return ["\(names): no boot record holds code: a BIOS finds nothing to boot there (no boot loader)"]
             }
             return bootable.flatMap(bootRecord)
         }
@@ -71,7 +69,7 @@ struct Diagnosis: Sendable {
         guard let facts = result.facts else { return [] }
         let name = result.volume.name
         var findings: [String] = []
-        if let free = facts.freeBytes, free < min(Self.littleRoom, result.volume.size / 100) {
+        if let free = facts.freeBytes, free < min(Self.littleRoom, result.volume.size / 20) {
             let size = ByteCount.words(result.volume.size)
             findings.append("\(name): the filesystem is full: \(ByteCount.words(free)) free of \(size)")
         }
