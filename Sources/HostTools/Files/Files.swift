@@ -138,14 +138,13 @@ public enum Files {
         return bytes
     }
 
-    /// Writes a file; one that is there already gets this content.
+    /// Writes a file for root only; one that is there already gets this content.
     ///
-    /// - Parameter mode: of a file that is made, less the umask.
     /// - Throws: `Errno`, and others of the write.
-    public static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o600) throws {
+    public static func write(_ bytes: [UInt8], to path: String) throws {
         let file = try FileDescriptor.open(
             FilePath(path), .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow],
-            permissions: FilePermissions(rawValue: mode))
+            permissions: [.ownerReadWrite])
         try file.closeAfter { _ = try file.writeAll(bytes) }
     }
 

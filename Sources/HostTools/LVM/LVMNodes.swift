@@ -34,7 +34,7 @@ struct LVMNodes {
             }
             let majors = Set(nodes.map(\.device.major)).sorted()
             let text = "Character devices:\n\nBlock devices:\n" + majors.map { "\($0) loop\n" }.joined()
-            try Files.write(Array(text.utf8), to: types, mode: 0o644)
+            try Files.writeReadable(Array(text.utf8), to: types)
         } catch {
             for node in nodes { try? node.remove() }
             try? Files.removeFolder(folder)
