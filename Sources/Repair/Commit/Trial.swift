@@ -58,7 +58,14 @@ struct Trial: Sendable {
 
     /// Gives the domain its disks back, which nothing was written to. It must be off, or is powered off: it runs on what is
     /// thrown away.
+    ///
+    /// - Throws: ``DomainProblem`` where its memory was saved: that knows only the filesystems on the overlays.
     func takeBack() async throws {
+        guard try await !connection.summary(of: domain).hasManagedSave else {
+            throw DomainProblem(
+                "\(domain.name): was started on its overlay and saved: give its memory up (virsh managedsave-remove "
+                    + "\(domain.name)), or start it and shut it down")
+        }
         if try await connection.summary(of: domain).isActive { try await connection.destroy(domain) }
         try journal.append(.takeBack)
         try await DomainDisks(connection: connection, domain: domain)

@@ -16,6 +16,8 @@ struct BootWatch: Sendable {
     private static let deafTimeout = Duration.seconds(15)
     /// A failure that somebody could still mend (a shell that waits) counts when it lasted so long.
     private static let grace = Duration.seconds(5)
+    /// A failure that nobody can mend counts when its line has come to its end: why it panicked stands behind that it did.
+    private static let restOfLine = Duration.milliseconds(500)
     private static let screenshotLimit = 64 << 20
 
     /// What is known, and when it will do.
@@ -52,8 +54,13 @@ struct BootWatch: Sendable {
             boot.console = reading.save(in: log)
             if boot.outcome != .booted, channels.hasScreen { boot.screenshot = try? await screenshot() }
         } catch {
-            boot.outcome = .failed
-            boot.evidence = "it could not be started: \(error)"
+            // What a connection that broke was about to say is no word about the guest.
+            let isAlive = await connection.isAlive()
+            boot.outcome = isAlive ? .failed : .unknown
+            boot.evidence =
+                isAlive
+                ? "it could not be started: \(error)"
+                : "the connection to libvirt broke before there was proof: \(error)"
             boot.seconds = (ContinuousClock.now - begin).inSeconds
         }
         return boot
@@ -83,23 +90,22 @@ struct BootWatch: Sendable {
         for await chunk in console {
             switch reading.read(chunk) {
             case .booted(let proof): return Finding(outcome: .booted, evidence: proof.words)
-            case .dead(let proof): return Finding(outcome: .failed, evidence: proof.words)
-            case .failed, .nothing: break
+            case .dead, .failed, .nothing: break
             }
         }
         return await never()
     }
 
     private func waitForLastingFailure(_ reading: ConsoleLogbook) async -> Finding? {
-        var since: (proof: BootEvidence.Proof, at: ContinuousClock.Instant)?
+        var since: (verdict: BootEvidence.Verdict, at: ContinuousClock.Instant)?
         while !Task.isCancelled {
-            if case .failed(let proof) = reading.verdict {
-                if since?.proof != proof { since = (proof, .now) }
-                if let since, ContinuousClock.now - since.at >= Self.grace {
-                    return Finding(outcome: .failed, evidence: proof.words)
-                }
-            } else {
-                since = nil
+            let verdict = reading.verdict
+            if since?.verdict != verdict { since = (verdict, .now) }
+            let age = since.map { ContinuousClock.now - $0.at } ?? .zero
+            switch verdict {
+            case .failed(let proof) where age >= Self.grace, .dead(let proof) where age >= Self.restOfLine:
+                return Finding(outcome: .failed, evidence: proof.words)
+            default: break
             }
             try? await Task.sleep(for: .milliseconds(200))
         }
@@ -110,6 +116,8 @@ struct BootWatch: Sendable {
         for await event in events where event.domain == domain {
             switch event.event {
             case .crashed: return Finding(outcome: .failed, evidence: "the guest crashed (\(event.reason.rawValue))")
+            case .stopped where event.reason == .saved:
+                return Finding(outcome: .unknown, evidence: "somebody has saved it (virsh managedsave)")
             case .stopped: return Finding(outcome: .failed, evidence: "it is off again (\(event.reason.rawValue))")
             case .suspended where event.reason == .ioError || event.reason == .watchdog:
                 return Finding(outcome: .failed, evidence: "it is paused (\(event.reason.rawValue))")
