@@ -56,14 +56,13 @@ struct ListTests {
                 disks: [disk("vda", "/images/web.qcow2"), disk("vdb", "/images/data.img", "raw")]),
             DomainListing(summary: summary(.running, .booted, name: "evil\u{1B}[2J"), evidence: nil, disks: []),
         ])
-        let rows = [
+        let lines = [
             "Name            State               Failed   Evidence         Disks",
             String(repeating: "-", count: 104),
-            "web             shutoff (crashed)   yes      its QEMU ended   "
-                + "vda=/images/web.qcow2 vdb=/images/data.img",
-            "evil\\u{1b}[2J   running (booted)    no       -",
+            "web             shutoff (crashed)   yes      its QEMU ended   vda=/images/web.qcow2 vdb=/images/data.img",
+            #"evil\u{1b}[2J   running (booted)    no       -"#,
         ]
-        #expect(report.text == rows.map { " \($0)\n" }.joined())
+        #expect(report.text == lines.map { " \($0)\n" }.joined())
         #expect(!report.text.unicodeScalars.contains("\u{1B}"))
         #expect(ListReport(domains: []).text == "no domain has failed\n")
     }
