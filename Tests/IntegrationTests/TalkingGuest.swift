@@ -12,24 +12,25 @@ struct TalkingGuest: Sendable {
     let shop: Workshop
     let image: String
     private let set: DiskSet
+    private let storage: Storage
 
-    init(_ shop: Workshop, saying words: String, isDamaged: Bool = true) async throws {
+    init(
+        _ shop: Workshop, saying words: String, then end: BootSector.End = .stops, _ storage: Storage = .qcow2
+    ) async throws {
         self.shop = shop
-        set = try await Self.disk(saying: words, isDamaged: isDamaged, in: shop.folder)
-        image = "\(shop.disks)/disk.qcow2"
-        try await Storage.qcow2.make(image, from: set.paths[0], over: nil)
-        try await shop.define([Workshop.disk(image, format: "qcow2") + "<serial type='pty'/>"])
-    }
-
-    /// The guest's raw disk.
-    static func disk(saying words: String, isDamaged: Bool = true, in folder: String) async throws -> DiskSet {
-        let set = try await DiskSet.make(.mbrPrimary, size: Filesystem.ext4.size, in: folder)
-        let filesystem = "\(folder)/fs"
+        self.storage = storage
+        set = try await DiskSet.make(.mbrPrimary, size: Filesystem.ext4.size, in: shop.folder)
+        let filesystem = "\(shop.folder)/fs"
         try await Filesystem.ext4.make(at: filesystem)
-        if isDamaged { try await Filesystem.ext4.damage(filesystem) }
+        try await Filesystem.ext4.damage(filesystem)
         try set.embed(filesystem, in: set.volume("vda1"))
-        try BootSector.install(saying: words, on: set.paths[0])
-        return set
+        try BootSector.install(saying: words, then: end, on: set.paths[0])
+        image = "\(shop.disks)/disk.\(storage.format)"
+        try await storage.make(image, from: set.paths[0], over: nil)
+        // Only with ACPI there is something that powers it off.
+        try await shop.define(
+            [Workshop.disk(image, format: storage.format) + "<serial type='pty'/>"],
+            extra: "<features><acpi/></features>")
     }
 
     /// Whether the disk is, bit for bit, what it was.
@@ -77,7 +78,7 @@ struct TalkingGuest: Sendable {
     private func content() async throws -> String {
         let raw = "\(shop.folder)/content-\(UUID().uuidString).raw"
         // A domain that runs has the image's lock.
-        try await Tool.output(of: "qemu-img", ["convert", "-U", "-f", "qcow2", "-O", "raw", image, raw])
+        try await Tool.output(of: "qemu-img", ["convert", "-U", "-f", storage.format, "-O", "raw", image, raw])
         return raw
     }
 }

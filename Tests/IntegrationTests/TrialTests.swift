@@ -6,9 +6,10 @@ import Testing
 /// `--commit after-boot`: the guest decides what becomes of its repair.
 @Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
 struct TrialTests {
-    @Test func `a guest that boots keeps the repair, and runs on`() async throws {
+    @Test(arguments: [Storage.qcow2, .raw])
+    func `a guest that boots keeps the repair, and runs on`(_ storage: Storage) async throws {
         try await Workshop.with { shop in
-            let guest = try await TalkingGuest(shop, saying: TalkingGuest.login)
+            let guest = try await TalkingGuest(shop, saying: TalkingGuest.login, storage)
             let xml = try await shop.xml()
             let run = try await guest.afterBoot()
             #expect(run.exitStatus == 1, "\(run)")
@@ -26,9 +27,10 @@ struct TrialTests {
         }
     }
 
-    @Test func `a guest that panics gets its disk back as it was`() async throws {
+    @Test(arguments: [Storage.qcow2, .raw])
+    func `a guest that panics gets its disk back as it was`(_ storage: Storage) async throws {
         try await Workshop.with { shop in
-            let guest = try await TalkingGuest(shop, saying: TalkingGuest.panic)
+            let guest = try await TalkingGuest(shop, saying: TalkingGuest.panic, storage)
             let before = try await shop.snapshot()
             let run = try await guest.afterBoot()
             #expect(run.exitStatus == 6, "\(run)")
@@ -40,6 +42,42 @@ struct TrialTests {
             try #expect(await shop.state() == "shut off")
             #expect(guest.remains() == [])
             try #expect(await guest.isUntouched())
+            try #expect(await shop.snapshot() == before)
+        }
+    }
+
+    @Test func `a guest that powers itself off gets its disk back as it was`() async throws {
+        try await Workshop.with { shop in
+            let guest = try await TalkingGuest(shop, saying: "\r\nbye\r\n", then: .powersOff)
+            let before = try await shop.snapshot()
+            let run = try await guest.afterBoot("--boot-timeout", "60")
+            #expect(run.exitStatus == 6, "\(run)")
+            #expect(run.domain?.boot.outcome == "failed")
+            #expect(run.domain?.boot.evidence == "it is off again (shutdown)", "\(run)")
+            #expect(guest.remains() == [])
+            try #expect(await shop.snapshot() == before)
+        }
+    }
+
+    @Test func `the memory of a guest that somebody saves meanwhile is not parted from its overlay`() async throws {
+        try await Workshop.with { shop in
+            let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence)
+            let before = try await shop.snapshot()
+            let waiting = try await Waiting.start(["--commit", "after-boot", "--json"], on: shop)
+            try await PrivateLibvirt.shared.virsh("managedsave", shop.name)
+            let run = try await waiting.run.value
+            #expect(run.domain?.boot.outcome == "unknown", "\(run)")
+            #expect(run.domain?.boot.evidence.contains("saved") == true, "\(run)")
+            for decision in ["--keep", "--discard"] {
+                let refused = try await guest.recover(decision)
+                #expect(refused.exitStatus == 8, "\(refused)")
+                #expect(refused.errorOutput.contains("virsh managedsave-remove \(shop.name)"), "\(refused)")
+                #expect(guest.remains().count == 2)
+            }
+            try await PrivateLibvirt.shared.virsh("managedsave-remove", shop.name)
+            let discarded = try await guest.recover("--discard")
+            #expect(discarded.exitStatus == 0, "\(discarded)")
+            #expect(guest.remains() == [])
             try #expect(await shop.snapshot() == before)
         }
     }
