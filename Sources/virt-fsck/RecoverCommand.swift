@@ -11,7 +11,7 @@ struct RecoverCommand: AsyncParsableCommand {
             What it left on the host is taken down: processes, devices, mappings, mounts, overlays. A repair of the same \
             domain does this by itself first.
 
-            Exit status: 0 when every run came to its end or none was interrupted, 8 otherwise.
+            Exit status: 0 when every interrupted run came to its end, or none was interrupted; 8 when one is left.
             """)
 
     @Argument(help: "Name, UUID or id of a domain; none for every interrupted run.")

@@ -7,7 +7,7 @@ import Glibc
 /// So this one runs in a mount namespace of its own, in which libvirt's folders are those of the tests; its socket is
 /// reached by path.
 public actor PrivateLibvirt {
-    /// The one of this process. It ends with the process, and by itself a minute after its last client.
+    /// The one of this process. It ends with the process, and by itself ten minutes after its last client.
     public static let shared = PrivateLibvirt()
 
     /// What to say after `--connect`.
@@ -76,7 +76,7 @@ public actor PrivateLibvirt {
               mkdir -p "$to"
               mount --bind "$1/$name" "$to"
             done
-            exec libvirtd --timeout 60 --pid-file "$1/libvirtd.pid"
+            exec libvirtd --timeout 600 --pid-file "$1/libvirtd.pid"
             """
         atexit { PrivateLibvirt.end() }
         try await Tool.output(
