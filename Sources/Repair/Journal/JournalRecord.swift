@@ -92,7 +92,7 @@ struct JournalRecord: Sendable {
                 pointing = value
                 progress = .pointed
             case (.trial, .pointed): progress = .trying
-            case (.merge, .pointed), (.merge, .trying), (.merge, .merging): progress = .merging
+            case (.merge, .pointed), (.merge, .trying), (.merge, .takingBack), (.merge, .merging): progress = .merging
             case (.merged, .merging): progress = .merged
             case (.takeBack, .pointed), (.takeBack, .trying), (.takeBack, .merging), (.takeBack, .takingBack):
                 progress = .takingBack

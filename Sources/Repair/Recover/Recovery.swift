@@ -57,7 +57,12 @@ struct Recovery: Sendable {
                     + "that, then: virt-fsck recover \(name)")
         }
         guard let pointing = record.pointing else { return false }
-        guard let domain else { return try await settleWithoutDomain(pointing, journal) }
+        guard let domain else {
+            guard !isOverlayNewer else {
+                throw left("is gone, and was started on its overlay and wrote to it", pointing)
+            }
+            return try await settleWithoutDomain(pointing, journal)
+        }
         let disks = DomainDisks(connection: connection, domain: domain)
         let isElsewhere = try await disks.place(of: pointing.substitutions, []) == .elsewhere
         if isElsewhere {
@@ -84,6 +89,8 @@ struct Recovery: Sendable {
             throw DomainProblem(
                 "\(name): was started on its overlay and saved: start it and shut it down, or give its memory up (virsh "
                     + "managedsave-remove \(name)); then: virt-fsck recover \(name)")
+        case (.overlays, .takingBack) where isOverlayNewer:
+            throw left("was started on its overlay again, and wrote to it", pointing)
         case (.overlays, .takingBack):
             try await disks.pointBack(pointing.substitutions, to: pointing.xml)
         case (.overlays, _), (.mixed, _):
@@ -179,7 +186,7 @@ struct Recovery: Sendable {
         _ substitutions: [DomainXMLEdit.Substitution], _ pointing: Pointing, _ journal: Journal,
         then pointBack: () async throws -> Void
     ) async throws {
-        guard record.progress != .merged else { return try await pointBack() }
+        // Also where everything was merged already: a guest may have been started on the overlay since, and have written to it.
         for substitution in substitutions { try check(substitution, pointing) }
         let log = try RunFolders.openLog("recover", in: record.header.log)
         defer { try? log.close() }
@@ -195,7 +202,7 @@ struct Recovery: Sendable {
                     try await daemon.merge("overlay-\(index)", into: "disk-\(index)") { _, _ in }
                     try Files.sync(substitution.disk)
                 }
-                try journal.append(.merged)
+                if record.progress != .merged { try journal.append(.merged) }
                 try await pointBack()
             }
         }
