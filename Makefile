@@ -46,7 +46,7 @@ release: deps
 test: test-unit test-vm
 
 test-unit: build
-	$(SWIFT) test --skip-build
+	Tests/with-failures $(SWIFT) test --skip-build
 
 ## fuzz: ten minutes of hostile input for each target, another seed each time
 FUZZ_SECONDS ?= 600
@@ -56,12 +56,12 @@ fuzz: build
 
 ## test-vm: the tests that need nbd and device-mapper, in a VM whose kernel has them
 test-vm: build $(VM_KERNEL)
-	Tests/SystemTests/VM/run-tests $(VM_KERNEL)
+	Tests/with-failures Tests/SystemTests/VM/run-tests $(VM_KERNEL)
 
 ## test-faults: hundreds of kills and power cuts, here and in the VM; `make test` tries a sample of them
 test-faults: build $(VM_KERNEL)
-	VIRT_FSCK_FAULTS=full $(SWIFT) test --skip-build --filter FaultTests
-	VIRT_FSCK_FAULTS=full Tests/SystemTests/VM/run-tests $(VM_KERNEL) FaultTests
+	VIRT_FSCK_FAULTS=full Tests/with-failures $(SWIFT) test --skip-build --filter FaultTests
+	VIRT_FSCK_FAULTS=full Tests/with-failures Tests/SystemTests/VM/run-tests $(VM_KERNEL) FaultTests
 
 $(VM_KERNEL): | deps
 	@echo "fetching Debian's kernel for the VM"
@@ -83,7 +83,7 @@ bench: release
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 	shellcheck .ci/run examples/demo/break-guest examples/demo/demo examples/demo/domain-xml examples/demo/make-guest \
-	  examples/demo/wait-for examples/bench/bench Tests/SystemTests/VM/run-in-vm Tests/SystemTests/VM/run-tests \
+	  examples/demo/wait-for examples/bench/bench Tests/with-failures Tests/SystemTests/VM/run-in-vm Tests/SystemTests/VM/run-tests \
 	  libexec/libvirt-hook
 
 ## format: let swift-format rewrite the sources
