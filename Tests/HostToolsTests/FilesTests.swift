@@ -22,6 +22,12 @@ struct FilesTests {
         try Files.makeFolder(folder.file("a/b/c"))
     }
 
+    @Test func `the folders made above one of root's own let others pass`() throws {
+        try Files.makeFolder(folder.file("lib/journal"))
+        #expect(try FileStatus(of: folder.file("lib/journal")).mode == 0o700)
+        #expect(try FileStatus(of: folder.file("lib")).mode == 0o711)
+    }
+
     @Test func `a folder under a file can't be made`() throws {
         let file = try folder.sparseFile("file", size: 0)
         #expect(throws: Errno.notDirectory) { try Files.makeFolder(file + "/sub") }

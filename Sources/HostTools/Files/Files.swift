@@ -20,12 +20,15 @@ public enum Files {
 
     /// Makes a folder and the missing ones above it. One that is there already is fine.
     ///
-    /// - Parameter mode: of the folders that are made; the umask plays no part.
+    /// Whoever made `/var/lib/virt-fsck` for a thing of root's own must not shut QEMU's user out from the overlays that come
+    /// to lie beside it: the folders above can be searched by everybody.
+    ///
+    /// - Parameter mode: of the folder; the umask plays no part.
     /// - Throws: `Errno`.
     public static func makeFolder(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             let parent = String(path[..<slash])
-            if !exists(parent) { try makeFolder(parent, mode: mode) }
+            if !exists(parent) { try makeFolder(parent, mode: mode | 0o711) }
         }
         guard mkdir(path, mode) == 0 else {
             if errno == EEXIST { return }
