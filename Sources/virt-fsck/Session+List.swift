@@ -15,6 +15,10 @@ extension Session {
             let domains = try await Survey(connection: try await connection(.readOnly)).domains()
             let report = ListReport(domains: domains.filter { choice == .all || $0.isFailed })
             Terminal.output(json ? try report.json() : report.text)
+            let doubtful = domains.filter { !$0.isFailed && $0.hint != nil }.count
+            if choice == .failed, doubtful > 0, !json {
+                Terminal.error("\(doubtful) more may be dead (no proof): virt-fsck list --all\n")
+            }
         } catch let error as LibvirtError {
             Terminal.error(words(for: error) + "\n")
             throw ExitCode(ExitStatus.operational.rawValue)

@@ -32,6 +32,21 @@ struct StartTests {
         }
     }
 
+    @Test func `a guest whose agent is silent is no failed one, and is worth a look`() async throws {
+        try await Workshop.with { shop in
+            let agent = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+            try await shop.define([agent])
+            try await PrivateLibvirt.shared.virsh("start", shop.name)
+            let uri = PrivateLibvirt.shared.uri
+            let all = try await VirtFsck.run(["list", "--all"], connect: uri)
+            let line = try #require(all.output.split(separator: "\n").first { $0.contains(shop.name) })
+            #expect(line.contains("no       no proof: it runs, and its guest agent is silent"), "\(all)")
+            let failed = try await VirtFsck.run(["list"], connect: uri)
+            #expect(!failed.output.contains(shop.name), "\(failed)")
+            #expect(failed.errorOutput.contains("more may be dead (no proof): virt-fsck list --all"), "\(failed)")
+        }
+    }
+
     @Test(arguments: [["--no-start"], ["--start", "never"]])
     func `a domain that shall stay off stays off`(_ arguments: [String]) async throws {
         try await Workshop.with { shop in

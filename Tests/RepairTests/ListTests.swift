@@ -55,12 +55,14 @@ struct ListTests {
                 summary: summary(.shutoff, .crashed, name: "web"), evidence: "its QEMU ended",
                 disks: [disk("vda", "/images/web.qcow2"), disk("vdb", "/images/data.img", "raw")]),
             DomainListing(summary: summary(.running, .booted, name: "evil\u{1B}[2J"), evidence: nil, disks: []),
+            DomainListing(summary: summary(.running, .booted, name: "mute"), evidence: nil, hint: "mute", disks: []),
         ])
         let lines = [
             "Name            State               Failed   Evidence         Disks",
             String(repeating: "-", count: 104),
             "web             shutoff (crashed)   yes      its QEMU ended   vda=/images/web.qcow2 vdb=/images/data.img",
             #"evil\u{1b}[2J   running (booted)    no       -"#,
+            "mute            running (booted)    no       no proof: mute",
         ]
         #expect(report.text == lines.map { " \($0)\n" }.joined())
         #expect(!report.text.unicodeScalars.contains("\u{1B}"))
@@ -72,7 +74,7 @@ struct ListTests {
             DomainListing(
                 summary: summary(.shutoff, .crashed, autostart: true), evidence: "why",
                 disks: [disk("vda", "/images/web.qcow2")]),
-            DomainListing(summary: summary(.running, .booted), evidence: nil, disks: []),
+            DomainListing(summary: summary(.running, .booted), evidence: nil, hint: "silent", disks: []),
         ])
         let disks: [[String: String]] = [["target": "vda", "source": "/images/web.qcow2", "format": "qcow2"]]
         let expected: [String: Any] = [
@@ -80,11 +82,11 @@ struct ListTests {
             "domains": [
                 [
                     "name": "web", "uuid": Sample.uuid, "state": "shutoff", "stateReason": "crashed", "autostart": true,
-                    "failed": true, "evidence": "why", "disks": disks,
+                    "failed": true, "evidence": "why", "hint": "", "disks": disks,
                 ] as [String: Any],
                 [
                     "name": "web", "uuid": Sample.uuid, "state": "running", "stateReason": "booted", "autostart": false,
-                    "failed": false, "evidence": "", "disks": [String](),
+                    "failed": false, "evidence": "", "hint": "silent", "disks": [String](),
                 ],
             ],
         ]

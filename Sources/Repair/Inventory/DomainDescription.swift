@@ -11,6 +11,9 @@ public struct DomainDescription: Hashable, Sendable {
 
     /// Files in which libvirt or QEMU keeps what its consoles say.
     public var consoleLogs: [String]
+    /// Whether it runs with a channel for a guest agent that nothing in the guest has opened: libvirt's formatdomain,
+    /// "the state of the channel". A guest without an agent looks the same as one that is dead.
+    public var hasSilentAgent: Bool
 
     /// Reads a domain's XML.
     ///
@@ -22,6 +25,8 @@ public struct DomainDescription: Hashable, Sendable {
         consoleLogs = try document.values(
             of: "/domain/devices/*[self::serial or self::console]/log/@file"
                 + " | /domain/devices/*[self::serial or self::console][@type='file']/source/@path")
+        hasSilentAgent = try document.matches(
+            "/domain/devices/channel/target[@name='org.qemu.guest_agent.0' and @state='disconnected']")
         let namespaces = try document.map("/domain/metadata/*") { node throws(XMLError) in
             try node.value(of: "namespace-uri()")
         }

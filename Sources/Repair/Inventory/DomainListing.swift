@@ -18,6 +18,8 @@ public struct DomainListing: Hashable, Sendable {
     public var evidence: String?
     /// Whether the evidence is the guest's own: it runs, and is dead all the same.
     public var isDeadGuest: Bool
+    /// What makes one look twice, and proves nothing; nil where there is nothing.
+    public var hint: String?
     /// Its disks in the XML's order; cdroms and floppies not.
     public var disks: [Disk]
 
@@ -25,10 +27,13 @@ public struct DomainListing: Hashable, Sendable {
     public var isFailed: Bool { evidence != nil }
 
     /// Describes a domain; tests do.
-    public init(summary: DomainSummary, evidence: String?, isDeadGuest: Bool = false, disks: [Disk]) {
+    public init(
+        summary: DomainSummary, evidence: String?, isDeadGuest: Bool = false, hint: String? = nil, disks: [Disk]
+    ) {
         self.summary = summary
         self.evidence = evidence
         self.isDeadGuest = isDeadGuest
+        self.hint = hint
         self.disks = disks
     }
 }

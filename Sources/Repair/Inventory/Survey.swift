@@ -34,8 +34,10 @@ public struct Survey: Sendable {
     private func listing(_ summary: DomainSummary, _ description: DomainDescription?) -> DomainListing {
         let inState = FailureEvidence.inState(of: summary)
         let onConsole = summary.state == .running ? description.flatMap { self.onConsole(of: summary, $0) } : nil
+        let isSilent = summary.state == .running && description?.hasSilentAgent == true
         return DomainListing(
             summary: summary, evidence: inState ?? onConsole, isDeadGuest: onConsole != nil,
+            hint: isSilent ? "it runs, and its guest agent is silent" : nil,
             disks: description?.disks.filter { $0.device == .disk || $0.device == .lun }.map { disk in
                 DomainListing.Disk(target: disk.target, source: disk.source.words, format: disk.format)
             } ?? [])

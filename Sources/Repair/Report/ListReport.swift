@@ -18,7 +18,8 @@ public struct ListReport: Sendable {
             [["Name", "State", "Failed", "Evidence", "Disks"]]
             + domains.map { domain in
                 [
-                    domain.summary.id.name, domain.stateWords, domain.isFailed ? "yes" : "no", domain.evidence ?? "-",
+                    domain.summary.id.name, domain.stateWords, domain.isFailed ? "yes" : "no",
+                    domain.evidence ?? domain.hint.map { "no proof: \($0)" } ?? "-",
                     domain.disks.map { "\($0.target)=\($0.source)" }.joined(separator: " "),
                 ].map(\.escapedForTerminal)
             }
@@ -48,6 +49,7 @@ public struct ListReport: Sendable {
             var autostart: Bool
             var failed: Bool
             var evidence: String
+            var hint: String
             var disks: [DomainListing.Disk]
 
             init(_ listing: DomainListing) {
@@ -58,6 +60,7 @@ public struct ListReport: Sendable {
                 autostart = listing.summary.autostart
                 failed = listing.isFailed
                 evidence = listing.evidence ?? ""
+                hint = listing.hint ?? ""
                 disks = listing.disks
             }
         }
