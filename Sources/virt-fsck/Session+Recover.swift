@@ -22,7 +22,7 @@ extension Session {
             } else {
                 let workers = workers(connection, Options())
                 report.runs = await cancelledBySignals(hurry: workers.hurry) {
-                    await workers.pipeline.recover(domains, decision)
+                    await workers.progress.reminding { await workers.pipeline.recover(domains, decision) }
                 }
             }
         } catch let error as LibvirtError {

@@ -76,14 +76,15 @@ extension Session {
     private func work(
         on domains: [String], _ fleet: Fleet, _ workers: Workers, _ report: inout Report
     ) async -> [DomainOutcome] {
-        let progress = ProgressLine(isShown: !quiet && domains.count > 1)
         let (outcomes, isCancelled) = await cancelledBySignals(hurry: workers.hurry) {
-            let outcomes = await fleet.outcomes(of: domains) {
-                await workers.pipeline.outcome(ofRepairing: $0)
-            } whenDone: { outcome, count in
-                progress.show(
-                    ProgressEvent(
-                        domain: outcome.name, text: "done (\(count) of \(domains.count)): \(outcome.outcome.rawValue)"))
+            let outcomes = await workers.progress.reminding {
+                await fleet.outcomes(of: domains) {
+                    await workers.pipeline.outcome(ofRepairing: $0)
+                } whenDone: { outcome, count in
+                    guard domains.count > 1 else { return }
+                    let words = "done (\(count) of \(domains.count)): \(outcome.outcome.rawValue)"
+                    workers.progress.end(outcome.name, words)
+                }
             }
             return (outcomes, Task.isCancelled)
         }

@@ -22,6 +22,7 @@ struct Session: ParsableArguments {
     /// What works for this session.
     struct Workers {
         let pipeline: Pipeline
+        let progress: ProgressLine
         /// Ends what is asked politely at the first signal.
         let hurry: @Sendable () -> Void
     }
@@ -32,6 +33,7 @@ struct Session: ParsableArguments {
         return Workers(
             pipeline: Pipeline(
                 connection: connection, runner: runner, options: options, progress: { progress.show($0) }),
+            progress: progress,
             hurry: runner.hurry)
     }
 

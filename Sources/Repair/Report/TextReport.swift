@@ -139,6 +139,14 @@ enum Seconds {
         let hundredths = Int((seconds * 100).rounded())
         return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100) s"
     }
+
+    /// `40 s`, `5 min`, `2 h 5 min`.
+    static func longWords(_ seconds: Double) -> String {
+        let whole = Int(seconds)
+        guard whole >= 120 else { return "\(whole) s" }
+        guard whole >= 7200 else { return "\(whole / 60) min" }
+        return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    }
 }
 
 extension String {
