@@ -26,7 +26,7 @@ public struct Fleet: Sendable {
                 guard !Task.isCancelled, let (index, selector) = waiting.popFirst() else { return }
                 group.addTask { (index, await work(selector)) }
             }
-            for _ in 0..<jobs { begin() }
+            for _ in 0..<min(jobs, selectors.count) { begin() }
             var rows: [Int: DomainOutcome] = [:]
             for await (index, outcome) in group {
                 rows[index] = outcome

@@ -41,7 +41,9 @@ struct RepairCommand: AsyncParsableCommand {
         if noStart, let start, start != .never {
             throw ValidationError("--no-start and --start \(start.rawValue) contradict each other")
         }
-        guard bootTimeout > 0 else { throw ValidationError("--boot-timeout: '\(bootTimeout)' is not at least 1") }
+        guard (1...86_400).contains(bootTimeout) else {
+            throw ValidationError("--boot-timeout: '\(bootTimeout)' is not from 1 to 86400, a day")
+        }
         if commit == .afterBoot, noStart || start == .never || noWait {
             throw ValidationError("--commit after-boot starts the domain and waits for it to boot")
         }

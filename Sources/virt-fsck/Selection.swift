@@ -21,6 +21,12 @@ struct Selection: ParsableArguments {
             "How many domains are worked on at once (default: as many as the host has cores).", valueName: "n"))
     var jobs: Int?
 
+    /// The domains that were named, each once.
+    var named: [String] {
+        var seen: Set<String> = []
+        return domains.filter { seen.insert($0).inserted }
+    }
+
     func validate() throws {
         guard all != !domains.isEmpty else {
             throw ValidationError(

@@ -26,7 +26,7 @@ extension Session {
             let pipeline = workers.pipeline
             let fleet = Fleet(jobs: selection.jobs)
             if let problem = RemoteConnection.problem(uri: report.connection) {
-                report.domains = selection.domains.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
+                report.domains = selection.named.map { DomainOutcome(name: $0, outcome: .refused, message: problem) }
                 if selection.all { report.problem = problem }
             } else if selection.all {
                 let failed = try await Survey(connection: connection).domains().filter {
@@ -53,13 +53,13 @@ extension Session {
                     report.domains = planned.map { row in row.uuid.flatMap { rows[$0] } ?? row }
                 }
             } else if common.dryRun {
-                report.domains = await fleet.outcomes(of: selection.domains) { await pipeline.outcome(ofPlanning: $0) }
+                report.domains = await fleet.outcomes(of: selection.named) { await pipeline.outcome(ofPlanning: $0) }
             } else {
-                report.domains = await work(on: selection.domains, fleet, workers, &report)
+                report.domains = await work(on: selection.named, fleet, workers, &report)
             }
         } catch let error as LibvirtError {
             let problem = words(for: error)
-            report.domains = selection.domains.map { DomainOutcome(name: $0, outcome: .failed, message: problem) }
+            report.domains = selection.named.map { DomainOutcome(name: $0, outcome: .failed, message: problem) }
             if selection.all { report.problem = problem }
         }
         report.finishedAt = Date()

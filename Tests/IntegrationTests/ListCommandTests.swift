@@ -103,7 +103,7 @@ struct ListCommandTests {
     @Test(arguments: [
         ["list", "x"], ["--all", "x"], ["check", "--all", "x"], ["--all", "--jobs", "0"], ["--jobs", "-1", "x"],
         ["--include", "x*", "x"], ["--exclude", "x*", "x"], ["recover", "--keep"],
-        ["recover", "--keep", "--discard", "x"], ["--boot-timeout", "0", "x"],
+        ["recover", "--keep", "--discard", "x"], ["--boot-timeout", "0", "x"], ["--boot-timeout", "86401", "x"],
         ["--commit", "after-boot", "--no-wait", "x"], ["--commit", "after-boot", "--no-start", "x"],
         ["check", "--all", "--force-off"],
     ])
@@ -111,6 +111,14 @@ struct ListCommandTests {
         let run = try await VirtFsck.run([], arguments)
         #expect(run.exitStatus == 16, "\(run)")
         #expect(run.output == "")
+    }
+
+    @Test func `a domain that is named twice is one domain`() async throws {
+        try await withHost { host in
+            host.add("web", runState: 5)
+            let run = try await host.run("check", "--json", "--jobs", "\(Int.max)", "web", "web")
+            #expect(run.report?.domains.count == 1, "\(run)")
+        }
     }
 
     private func withHost(_ body: (FakeHost) async throws -> Void) async throws {
