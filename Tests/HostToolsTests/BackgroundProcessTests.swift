@@ -60,6 +60,19 @@ struct BackgroundProcessTests {
         #expect(try folder.text("log") == "in order\n")
     }
 
+    @Test func `a task that is cancelled gets it too, and can stop it`() async throws {
+        let input = try FileDescriptor.open("/dev/null", .readOnly)
+        defer { try? input.close() }
+        let starting = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await start(Command("sleep", "infinity"), standardInput: input)
+        }
+        let process = try await starting.value
+        #expect(!process.hasEnded)
+        await process.stop()
+        #expect(process.hasEnded)
+    }
+
     @Test func `it is told when it ended by itself, and its output is in the log`() async throws {
         try folder.program("short", "echo out; echo err >&2")
         let input = try FileDescriptor.open("/dev/null", .readOnly)

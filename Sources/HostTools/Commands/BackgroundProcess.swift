@@ -10,7 +10,7 @@ public final class BackgroundProcess: Sendable {
     private let group: RunningGroup
     private let running: Task<Void, any Error>
 
-    /// Starts a program.
+    /// Starts a program, also for a task that was cancelled: it may be what taking down in order needs.
     ///
     /// - Parameters:
     ///   - command: its timeout and output limit are not looked at.
@@ -39,9 +39,9 @@ public final class BackgroundProcess: Sendable {
             }
             _ = group.ended()
         }
-        for await pid in starts {
-            return BackgroundProcess(pid: pid, group: group, running: running)
-        }
+        // In a task of its own: a stream ends at once for a task that was cancelled, and the program is started all the same.
+        let starting = Task { await starts.first { _ in true } }
+        if let pid = await starting.value { return BackgroundProcess(pid: pid, group: group, running: running) }
         let result = await running.result
         throw .broken(command: command.description, reason: "did not start: \(result)")
     }
