@@ -33,6 +33,8 @@ public struct Pipeline: Sendable {
         let domain = try await connection.lookUp(selector)
         let inventory = try await InventoryReader(connection: connection, runner: runner).read(
             domain, scratchFolder: options.scratchFolder)
+        // What was cut short has told nothing of the images.
+        try Task.checkCancellation()
         var plan = Plan(for: inventory, on: await Host.read(runner, sandbox: sandbox), options: options)
         if let record = try JournalRecord.find(domain.uuid, in: options.journalFolder) {
             plan.warnings.append(

@@ -23,6 +23,7 @@ struct CommandTests {
     @Test func `without standard error the complaint comes from standard output, and then from the status`() {
         #expect(CommandResult(status: .exited(1), output: "a\nb\n", errorOutput: " \n").complaint == "b")
         #expect(CommandResult(status: .signaled(11)).complaint == "killed by signal 11")
+        #expect(CommandResult(status: .signaled(9), output: "{\n}\n").complaint == "killed by signal 9")
     }
 
     @Test(arguments: [

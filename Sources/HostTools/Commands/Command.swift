@@ -101,9 +101,11 @@ public struct CommandResult: Hashable, Sendable {
     /// Whether it exited with status 0.
     public var isSuccess: Bool { status == .exited(0) }
 
-    /// The last line that says something, of standard error or else of standard output: what to show of a failure.
+    /// The last line that says something, of standard error or else of standard output: what to show of a failure. The output
+    /// of a program that was killed is cut anywhere, and explains nothing.
     public var complaint: String {
-        let text = errorOutput.allSatisfy(\.isWhitespace) ? output : errorOutput
+        var text = errorOutput
+        if case .exited = status, errorOutput.allSatisfy(\.isWhitespace) { text = output }
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmed }.filter { !$0.isEmpty }
         return lines.last ?? status.description
     }

@@ -189,8 +189,11 @@ struct InventoryReader {
     private static func words(for error: any Error, path: String?) -> String {
         switch error {
         case let error as CommandError:
-            if case .failed(_, _, let complaint) = error { return complaint.removingPrefix("qemu-img: ") }
-            return error.description
+            switch error {
+            case .failed(_, .exited, let complaint): return complaint.removingPrefix("qemu-img: ")
+            case .failed(_, let status, _): return "qemu-img: \(status)"
+            case .notFound, .broken: return error.description
+            }
         default:
             let words = String(describing: error)
             return path.map { words.contains($0) ? words : "\($0): \(words)" } ?? words
