@@ -4,7 +4,7 @@ import HostTools
 import SystemPackage
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct BackgroundProcessTests {
     private let folder: ScratchFolder
 

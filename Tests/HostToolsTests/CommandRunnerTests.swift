@@ -4,7 +4,7 @@ import HostTools
 import SystemPackage
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct CommandRunnerTests {
     private let folder: ScratchFolder
     private let runner: HostCommandRunner

@@ -7,7 +7,7 @@ import Testing
 /// A checker that a guest's filesystem has taken over, in the real sandbox.
 @Suite(
     .enabled(if: Cell.isPossible, "needs root, FUSE, bubblewrap and python3"),
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(10)))
 struct HostileCheckerTests {
     private let folder: ScratchFolder
     private let cell: Cell

@@ -8,7 +8,7 @@ import Testing
 /// Loop devices need root and the loop module.
 private let canLoop = getuid() == 0 && access("/dev/loop-control", F_OK) == 0
 
-@Suite(.enabled(if: canLoop, "needs root and loop devices"), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: canLoop, "needs root and loop devices"), .timeLimit(.minutes(5)))
 struct LoopDeviceTests {
     @Test func `the device shows the file with the sector size that was asked for`() throws {
         try withScratchFile(size: 1 << 20) { file, path in

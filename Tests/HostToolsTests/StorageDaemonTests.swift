@@ -6,7 +6,7 @@ import Testing
 @testable import HostTools
 
 /// With the qemu-storage-daemon of this machine.
-@Suite(.enabled(if: hasFUSEExport, "needs root, FUSE and qemu-storage-daemon"), .serialized, .timeLimit(.minutes(2)))
+@Suite(.enabled(if: hasFUSEExport, "needs root, FUSE and qemu-storage-daemon"), .serialized, .timeLimit(.minutes(10)))
 struct StorageDaemonTests {
     private let folder: ScratchFolder
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Each gets one clear line with the way out, the exit status of the design, and leaves the disk and the host as they were.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct BadInputTests {
     // MARK: The domain
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Libvirt
 
 /// The console, the screen and the agent of domains that really run. The firmware is the guest: it prints at once.
-@Suite(.enabled(if: TestHost.isUsable), .serialized, .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .serialized, .timeLimit(.minutes(40)))
 struct ConsoleTests {
     /// A domain without a disk whose firmware talks on the serial port.
     private static func define(_ shop: Workshop, devices: String = "") async throws -> (Connection, DomainID) {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A guest that lacks more than its filesystem's order: after the repair it is said what.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct DiagnosisTests {
     @Test(arguments: TestHost.engines)
     func `a repair that leads to no proven boot says what else the disk lacks`(_ engine: String) async throws {

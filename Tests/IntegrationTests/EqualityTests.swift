@@ -27,7 +27,7 @@ struct Case: CustomTestStringConvertible, Sendable {
 }
 
 /// What is on the disk after a repair is what the bare checker makes of the extracted filesystem.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct EqualityTests {
     @Test(arguments: Case.all(DiskSet.Layout.allCases))
     func `a repair gives what the bare checker gives`(_ example: Case) async throws {

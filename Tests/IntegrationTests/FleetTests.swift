@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `--all`: many domains at once, of which none stops another.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct FleetTests {
     @Test func `clones of one template are repaired at once, and the template stays what it was`() async throws {
         try await Workshop.with { shop in

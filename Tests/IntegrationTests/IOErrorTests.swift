@@ -4,7 +4,7 @@ import Testing
 
 /// The disk below fails, or what virt-fsck stands on dies. Each time: words that say what and where, the disk as it was or
 /// the domain on a whole overlay, nothing else left; and a good end when the errors are over.
-@Suite(.enabled(if: TestHost.isUsable && Tool.path(of: "python3") != nil), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable && Tool.path(of: "python3") != nil), .timeLimit(.minutes(40)))
 struct IOErrorTests {
     /// A byte of the ext4 in its image, and what reads it.
     private static let superblock = 1024

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `virt-fsck list` on a host that libvirt's test driver plays.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct ListCommandTests {
     private static let shell = "[    2.100000] Run /init as init process\n(initramfs) "
     private static let oldShell = "Linux version 6.1\n(initramfs) \nLinux version 6.1\nhost login: "

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A host without bubblewrap.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct NoSandboxTests {
     /// Programs that run on a host where bwrap is missing.
     private let withoutBubblewrap = [

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A repaired disk is whose it was, whatever libvirt did to it meanwhile.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct OwnershipTests {
     /// Owner, mode, and every extended attribute but libvirt's own notes.
     private func attributes(_ path: String) async throws -> String {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Nothing is claimed that was not proven, and nothing is written that was not proven.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct ProofTests {
     /// A filesystem by an engine.
     struct Pair: CustomTestStringConvertible, Sendable {

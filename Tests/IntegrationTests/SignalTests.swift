@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Ctrl-C, once and twice.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct SignalTests {
     @Test(arguments: TestHost.engines)
     func `a checker that ignores INT and TERM is killed at the second signal`(_ engine: String) async throws {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A filesystem that is too small, or gets full, costs nobody a disk.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct SpaceTests {
     /// A domain with a raw disk of 64 MiB, without damage, on a filesystem of its own.
     private func withSmallDisk(

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A domain is not started while its disks are under repair, and can be afterwards.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct StartGuardTests {
     @Test(arguments: TestHost.engines)
     func `a domain on a raw file can't be started while it is checked, and can be afterwards`(

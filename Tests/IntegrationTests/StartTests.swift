@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A repaired domain is started again, and nothing more is said than is known.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct StartTests {
     @Test(arguments: TestHost.engines)
     func `a repaired domain is started`(_ engine: String) async throws {

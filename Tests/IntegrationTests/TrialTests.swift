@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `--commit after-boot`: the guest decides what becomes of its repair.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct TrialTests {
     @Test(arguments: [Storage.qcow2, .raw])
     func `a guest that boots keeps the repair, and runs on`(_ storage: Storage) async throws {
@@ -187,7 +187,7 @@ struct TrialTests {
 }
 
 /// Proof of boot in the normal way: the repair is merged before the start.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct BootProofTests {
     @Test(arguments: [
         (TalkingGuest.login, Int32(1), "booted", "test login:"),
