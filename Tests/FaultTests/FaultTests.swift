@@ -5,7 +5,7 @@ import Testing
 /// Kills and power cuts: after each of them the host has either the damaged original or the proven repair, and
 /// `virt-fsck recover` brings the run to one of these two ends with nothing left.
 @Suite(
-    .serialized, .timeLimit(.minutes(40)),
+    .serialized, .timeLimit(.minutes(120)),
     .enabled(if: TestHost.isUsable, "needs root, libvirt, QEMU, and nbd or FUSE"),
     .enabled(if: Tool.path(of: "xmllint") != nil, "needs xmllint (libxml2-utils)"))
 enum FaultTests {}

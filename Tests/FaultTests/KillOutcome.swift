@@ -60,7 +60,7 @@ struct KillOutcome: Sendable {
         if case .repair = kill.way, after != .repaired { problems.append("the next repair left the damage") }
         try await problems += patient.changes()
         var left: [String] = []
-        _ = try await eventually(within: .seconds(3)) {
+        _ = try await eventually(within: .seconds(20)) {
             left = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: shop.name), in: shop.folder)
             left += HostState.leftovers(ofDomain: patient.uuid)
             return left.isEmpty
