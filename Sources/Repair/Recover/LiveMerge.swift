@@ -1,4 +1,5 @@
 import HostTools
+import LibXML
 import Libvirt
 
 /// Merges the overlays of a running domain into its disks, while it runs.
@@ -15,11 +16,16 @@ struct LiveMerge: Sendable {
     /// - Parameter suspension: of a live merge that was interrupted: whether the pause that the domain may be in is ours.
     func run(_ pointing: Pointing, _ journal: Journal, suspension: Suspension? = nil) async throws {
         let disks = DomainDisks(connection: connection, domain: domain)
-        // A merge that was interrupted may have let some of the disks go on already.
+        var jobs: [String: BlockJob] = [:]
+        for target in pointing.substitutions.map(\.target) {
+            jobs[target] = try await connection.blockJob(of: domain, disk: target)
+        }
+        // A merge that was interrupted may have let some of the disks go on already. Asked for after the jobs: libvirt answers
+        // that when it has done what it was asked to before.
         let targets = try await disks.overlaid(pointing.substitutions, []).map(\.target)
         if !journal.hasMerged { try journal.append(.merge) }
         for target in targets {
-            if let job = try await connection.blockJob(of: domain, disk: target) {
+            if let job = jobs[target] {
                 guard job.kind == .activeCommit else {
                     throw DomainProblem(
                         "\(domain.name): \(target) has a block job (\(job.kind.rawValue)); end it first")
@@ -48,12 +54,19 @@ struct LiveMerge: Sendable {
                 throw DomainProblem("\(domain.name): the merge of \(target) ended before its end: see libvirt's log")
             }
             progress("\(target): merging, \(job.end > 0 ? job.current * 100 / job.end : 0) %")
-            if job.end > 0, job.current == job.end { return }
+            if try await isReady(target) { return }
             try await Task.sleep(for: .milliseconds(200))
         }
     }
 
-    /// A job whose numbers are at their end is ready only a moment later.
+    /// Whether the disk has had everything once, and gets what the guest writes. The job's numbers don't tell: as long as the
+    /// guest goes on writing, some of it is always on its way.
+    private func isReady(_ target: String) async throws -> Bool {
+        let document = try Document(try await connection.xml(of: domain))
+        return try document.matches(
+            "/domain/devices/disk[target/@dev=$target]/mirror[@ready='yes']", ["target": target])
+    }
+
     private func pivot(_ target: String) async throws {
         try await Deadline.wait(for: .seconds(30), "\(domain.name): \(target) can't be pivoted") {
             do {
