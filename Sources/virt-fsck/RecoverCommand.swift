@@ -17,10 +17,10 @@ struct RecoverCommand: AsyncParsableCommand {
     @Argument(help: "Name, UUID or id of a domain; none for every interrupted run.")
     var domains: [String] = []
 
-    @Flag(help: "Merge a repair that --commit after-boot has on trial.")
+    @Flag(help: "Merge a repair that --commit after-boot has on trial, with what its guest wrote.")
     var keep = false
 
-    @Flag(help: "Throw a repair away that --commit after-boot has on trial; the domain must be off.")
+    @Flag(help: "Throw a repair on trial away, with what its guest wrote; the domain must be off.")
     var discard = false
 
     @OptionGroup var session: Session

@@ -22,6 +22,8 @@ struct JournalRecord: Sendable {
     let header: JournalHeader
     let progress: Progress
     let pointing: Pointing?
+    /// Whether the guest was started on the overlays, or was about to be, to see whether it boots.
+    let isTrial: Bool
     /// Who paused the guest that was about to continue on its disks; nil where it was not about to.
     let pivot: Suspension?
     /// Bytes of the whole lines, and their sum.
@@ -103,6 +105,7 @@ struct JournalRecord: Sendable {
         }
         self.progress = progress
         self.pointing = pointing
+        isTrial = entries.contains(.trial)
         self.pivot = pivot
     }
 

@@ -37,11 +37,13 @@ struct Recovery: Sendable {
         let isFinished = try await settle(journal, isOverlayNewer: isOverlayNewer)
         try takeDown.overlays()
         try journal.end()
+        let isPaused = try await isPaused()
         return RecoveryOutcome(
             name: name, uuid: record.header.uuid, run: record.header.run, outcome: isFinished ? .finished : .undone,
-            message: isFinished
-                ? "the proven repair is merged into its disks" : "its disks are as they were before the interrupted run"
-        )
+            message: (isFinished
+                ? "the proven repair is merged into its disks"
+                : "its disks are as they were before the interrupted run")
+                + (isPaused ? "; it is paused: virsh resume \(name)" : ""))
     }
 
     /// Brings the disks and the domain's XML to an end at which nobody needs the overlays.
@@ -58,10 +60,7 @@ struct Recovery: Sendable {
         }
         guard let pointing = record.pointing else { return false }
         guard let domain else {
-            guard !isOverlayNewer else {
-                throw left("is gone, and was started on its overlay and wrote to it", pointing)
-            }
-            return try await settleWithoutDomain(pointing, journal)
+            return try await settleWithoutDomain(pointing, journal, isOverlayNewer: isOverlayNewer)
         }
         let disks = DomainDisks(connection: connection, domain: domain)
         let isElsewhere = try await disks.place(of: pointing.substitutions, []) == .elsewhere
@@ -69,8 +68,11 @@ struct Recovery: Sendable {
             guard !users.contains(domain.name) else {
                 throw left("uses an overlay below another image: a snapshot, say; merge that first", pointing)
             }
-            guard !isOverlayNewer || record.pivot != nil else {
-                throw left("was started on its overlay and wrote to it, and names another disk now", pointing)
+            let isGivenUp = decision == .discard && record.progress != .merging
+            guard !isOverlayNewer || record.pivot != nil || isGivenUp else {
+                throw left(
+                    "was started on its overlay and wrote to it, and names another disk now", pointing,
+                    giveUp: record.progress == .merging ? nil : "virt-fsck recover --discard \(name)")
             }
         }
         let summary = try await connection.summary(of: domain)
@@ -89,9 +91,9 @@ struct Recovery: Sendable {
             throw DomainProblem(
                 "\(name): was started on its overlay and saved: start it and shut it down, or give its memory up (virsh "
                     + "managedsave-remove \(name)); then: virt-fsck recover \(name)")
-        case (.overlays, .takingBack) where isOverlayNewer:
-            throw left("was started on its overlay again, and wrote to it", pointing)
-        case (.overlays, .takingBack):
+        case (.overlays, .takingBack) where isOverlayNewer && decision == .none:
+            throw undecided("was started on its overlay again, and wrote to it")
+        case (.overlays, .takingBack) where !isOverlayNewer || decision == .discard:
             try await disks.pointBack(pointing.substitutions, to: pointing.xml)
         case (.overlays, _), (.mixed, _):
             let substitutions = try await disks.overlaid(pointing.substitutions, .inactive)
@@ -109,7 +111,7 @@ struct Recovery: Sendable {
         case (.elsewhere, _): break
         }
         try pointing.restoreAttributes()
-        return journal.hasMerged && record.progress != .takingBack
+        return journal.hasMerged
     }
 
     /// Decides about a repair that was on trial.
@@ -139,10 +141,9 @@ struct Recovery: Sendable {
                 progress("its guest agent answers: it has booted with the repair")
                 return false
             }
-            throw DomainProblem(
-                "\(name): was started on an overlay with the repair, and whether it boots is not known; its disks are "
-                    + "untouched. Merge the repair: virt-fsck recover --keep \(name), or shut it down and throw the repair "
-                    + "away: virt-fsck recover --discard \(name)")
+            throw undecided(
+                "was started on an overlay with the repair, and whether it boots is not known"
+                    + (summary.state == .paused ? "; it is paused (virsh resume \(name))" : ""))
         }
     }
 
@@ -171,12 +172,24 @@ struct Recovery: Sendable {
         }
     }
 
-    /// Its domain was undefined meanwhile. A half-merged disk is made whole all the same.
-    private func settleWithoutDomain(_ pointing: Pointing, _ journal: Journal) async throws -> Bool {
-        guard record.progress == .merging else { return record.progress == .merged }
-        try await merge(pointing.substitutions, pointing, journal) {}
-        try pointing.restoreAttributes()
-        return true
+    /// Its domain was undefined meanwhile. A half-merged disk is made whole all the same; what a guest may have written to an
+    /// overlay is only the user's to give up.
+    private func settleWithoutDomain(
+        _ pointing: Pointing, _ journal: Journal, isOverlayNewer: Bool
+    ) async throws -> Bool {
+        let isOpen = isOverlayNewer || record.progress == .trying
+        switch (decision, record.progress) {
+        case (.none, _) where isOpen:
+            throw undecided("is gone, and was started on its overlay, and may have written to it")
+        case (.keep, _) where isOpen, (_, .merging):
+            try await merge(pointing.substitutions, pointing, journal) {}
+            try pointing.restoreAttributes()
+            return true
+        case (.discard, _) where isOpen && pointing.substitutions.allSatisfy({ Files.exists($0.disk) }):
+            try pointing.restoreAttributes()
+            return record.progress == .merged
+        default: return record.progress == .merged
+        }
     }
 
     /// Merges the overlays, once more or for the first time: an overlay holds everything until it is deleted.
@@ -235,8 +248,9 @@ struct Recovery: Sendable {
     /// Whether somebody has written to an overlay since the run was interrupted: a guest that was started on it.
     private func isOverlayNewer() throws -> Bool {
         let interrupted = try FileStatus(of: record.path).modified
-        // After its last step the run itself may have written for a moment.
-        let tolerance: Int64 = 10_000_000_000
+        // After its last step the run itself may have written for a moment; not where its daemon had made way for a guest, which
+        // was off before the last step.
+        let tolerance: Int64 = record.isTrial && record.progress == .takingBack ? 0 : 10_000_000_000
         return record.header.overlays.contains { overlay in
             (try? FileStatus(of: overlay.overlay).modified).map { $0 > interrupted + tolerance } ?? false
         }
@@ -253,11 +267,27 @@ struct Recovery: Sendable {
         }
     }
 
-    private func left(_ why: String, _ pointing: Pointing) -> DomainProblem {
+    private func isPaused() async throws -> Bool {
+        guard let domain = try await domain() else { return false }
+        return try await connection.summary(of: domain).state == .paused
+    }
+
+    /// An overlay holds what only the user can keep or give up.
+    private func undecided(_ why: String) -> DomainProblem {
+        let keep = "Merge the repair: virt-fsck recover --keep \(name)"
+        guard record.progress != .merging else { return DomainProblem("\(name): \(why). \(keep)") }
+        let disks = record.progress == .merged ? "whole without it" : "untouched"
+        return DomainProblem(
+            "\(name): \(why); its disks are \(disks). \(keep), or shut it down and throw the repair away: virt-fsck recover "
+                + "--discard \(name)")
+    }
+
+    /// - Parameter giveUp: how to give the repair up where the disks are whole.
+    private func left(_ why: String, _ pointing: Pointing, giveUp: String? = nil) -> DomainProblem {
         let overlays = pointing.substitutions.map { "\($0.target): \($0.overlay) over \($0.disk)" }
+        let end = giveUp ?? "give it disks from a backup, and delete \(record.path) and the overlays"
         return DomainProblem(
             "\(name): \(why). The proven repair is in \(overlays.joined(separator: ", ")). To finish, let its XML name "
-                + "these overlays (virsh edit), then: virt-fsck recover \(name). To give the repair up, give it disks from "
-                + "a backup, and delete \(record.path) and the overlays")
+                + "these overlays (virsh edit), then: virt-fsck recover \(name). To give the repair up: \(end)")
     }
 }
