@@ -21,16 +21,34 @@ enum GuestView {
 
         """
 
+    /// What is seen.
+    struct Sight: Sendable {
+        var state: Patient.State
+        /// What a guest that counts has on each disk.
+        var numbers: [Int] = []
+    }
+
     /// The views of a domain of the private libvirt.
-    static func take(of patient: Patient) async throws -> Patient.State {
+    static func take(of patient: Patient) async throws -> Patient.State { try await look(at: patient).state }
+
+    /// The same, with the guest's numbers.
+    static func look(at patient: Patient) async throws -> Sight {
         let folder = "\(patient.shop.folder)/view-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try (await patient.shop.xml()).write(toFile: "\(folder)/xml", atomically: true, encoding: .utf8)
         let result = try await Tool.run(
             "bash", ["-c", "set -euo pipefail\n\(function)\nguest_view \"$1/xml\" \"$1\"", "bash", folder])
-        guard result.exitStatus == 0 else { return .neither("it can't be started: \(result.errorOutput)") }
-        return try await patient.state(of: files(in: folder))
+        guard result.exitStatus == 0 else {
+            return Sight(state: .neither("it can't be started: \(result.errorOutput)"))
+        }
+        return try await sight(of: files(in: folder), patient)
+    }
+
+    /// What the function's files hold.
+    static func sight(of files: [String], _ patient: Patient) async throws -> Sight {
+        let numbers = try files.map(CountingSector.number)
+        return Sight(state: try await patient.state(of: files), numbers: patient.isCounting ? numbers : [])
     }
 
     /// What the function has written.

@@ -36,31 +36,13 @@ struct Kill: CustomStringConvertible, Sendable {
 
     var description: String { "\(moment), \(victims) died, then \(meanwhile), then \(way)" }
 
-    /// Every call on the journal, and as many moments spread over the whole run.
+    /// Every call on the journal, and as many moments spread over the whole run; each with something that happens afterwards.
     ///
-    /// - Parameters:
-    ///   - calls: those of a run that nobody interrupted, as ``KillSwitch`` logs them.
-    ///   - duration: of that run, in microseconds from its first call to its last.
-    ///   - count: how many; nil for every call on the journal, and 4 other moments for each.
+    /// - Parameters: as of ``KillSwitch/Moment/choose(calls:duration:_:by:)``.
     static func choose(
         calls: [String], duration: Int, _ count: Int?, by random: inout SeededGenerator
     ) -> [Kill] {
-        let steps = calls.filter { $0.contains(Self.journal) }.indices.map {
-            KillSwitch.Moment(call: $0 + 1, matching: Self.journal)
-        }
-        let others = (0..<(count ?? 4 * steps.count)).map { number in
-            // Alternately by calls, of which the end has most, and by time, of which the checkers take most.
-            number.isMultiple(of: 2)
-                ? KillSwitch.Moment(
-                    call: Int.random(in: 1...calls.count, using: &random),
-                    delay: Bool.random(using: &random) ? nil : Int.random(in: 0...5000, using: &random))
-                : KillSwitch.Moment(call: 1, delay: Int.random(in: 0...duration, using: &random))
-        }
-        var moments = steps + others
-        if let count {
-            moments = Array(steps.shuffled(using: &random).prefix(count / 2) + others.prefix(count - count / 2))
-        }
-        return moments.map { moment in
+        KillSwitch.Moment.choose(calls: calls, duration: duration, count, by: &random).map { moment in
             Kill(
                 moment: moment, victims: Victims.allCases.randomElement(using: &random) ?? .program,
                 meanwhile: Meanwhile.allCases.randomElement(using: &random) ?? .nothing, way: way(by: &random))
@@ -75,6 +57,4 @@ struct Kill: CustomStringConvertible, Sendable {
         default: .recover
         }
     }
-
-    private static let journal = ".journal"
 }

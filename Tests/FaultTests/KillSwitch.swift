@@ -41,3 +41,30 @@ enum KillSwitch {
         return variables
     }
 }
+
+extension KillSwitch.Moment {
+    /// Every call on the journal, and moments spread over the whole of a program's work.
+    ///
+    /// - Parameters:
+    ///   - calls: those of a run that nobody interrupted, as ``KillSwitch`` logs them.
+    ///   - duration: of that run, in microseconds from its first call to its last.
+    ///   - count: how many; nil for every call on the journal, and 4 other moments for each.
+    static func choose(
+        calls: [String], duration: Int, _ count: Int?, by random: inout SeededGenerator
+    ) -> [KillSwitch.Moment] {
+        let steps = calls.filter { $0.contains(journal) }.indices.map { Self(call: $0 + 1, matching: journal) }
+        let others = (0..<(count ?? 4 * steps.count)).map { number in
+            // Alternately by calls, of which the end has most, and by time, of which the checkers take most.
+            number.isMultiple(of: 2)
+                ? Self(
+                    call: Int.random(in: 1...calls.count, using: &random),
+                    delay: Bool.random(using: &random) ? nil : Int.random(in: 0...5000, using: &random))
+                : Self(call: 1, delay: Int.random(in: 0...duration, using: &random))
+        }
+        guard let count else { return steps + others }
+        return Array(steps.shuffled(using: &random).prefix(count / 2) + others.prefix(count - count / 2))
+    }
+
+    /// What calls on the journal have in their lines.
+    private static let journal = ".journal"
+}

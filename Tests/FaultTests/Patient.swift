@@ -13,6 +13,19 @@ struct Patient: Sendable {
 
         var testDescription: String { rawValue }
 
+        /// - Parameter guest: one that needs room for a boot sector; nil for none.
+        fileprivate func makeDisks(for guest: Guest?, in folder: String) async throws -> DiskSet {
+            let size = Filesystem.ext4.size
+            guard let guest else { return try await DiskSet.make(layout, size: size, in: folder) }
+            let set =
+                switch self {
+                case .qcow2, .raw: try await DiskSet.make(layout, size: size, in: folder)
+                case .twoDisks: try await DiskSet.makeStripedPartitions(size: size, in: folder)
+                }
+            try CountingSector.install(saying: guest.words, on: set.paths[0])
+            return set
+        }
+
         fileprivate var formats: [String] {
             switch self {
             case .qcow2: ["qcow2"]
@@ -30,7 +43,27 @@ struct Patient: Sendable {
         }
     }
 
-    /// What the guest would see on its disks.
+    /// What runs in a domain that is started, and counts on its disks (``CountingSector``).
+    enum Guest: String, CaseIterable, CustomTestStringConvertible, Sendable {
+        /// It says that it is up.
+        case boots
+        /// It says that it can't.
+        case panics
+        /// It says nothing of either.
+        case silent
+
+        var testDescription: String { rawValue }
+
+        fileprivate var words: String {
+            switch self {
+            case .boots: "\r\ntest login: "
+            case .panics: "\r\nKernel panic - not syncing: x\r\n"
+            case .silent: ""
+            }
+        }
+    }
+
+    /// What the guest would see on its disks, its own number aside.
     enum State: Hashable, CustomStringConvertible, Sendable {
         /// Bit for bit the damaged original.
         case original
@@ -58,13 +91,17 @@ struct Patient: Sendable {
     /// libvirt's own file of it.
     let definition: (path: String, text: String)
 
+    /// nil where the domain has nothing to boot.
+    let guest: Guest?
+    /// Whether its guest writes to its disks while it runs.
+    var isCounting: Bool { guest != nil }
     private let damaged: DiskSet
     private let volume: DiskSet.Volume
     private var stock: String { "\(shop.folder)/stock" }
 
     /// Makes the disks and defines the domain.
-    static func make(_ kind: Kind, in shop: Workshop) async throws -> Patient {
-        let set = try await DiskSet.make(kind.layout, size: Filesystem.ext4.size, in: shop.folder)
+    static func make(_ kind: Kind, in shop: Workshop, _ guest: Guest? = nil) async throws -> Patient {
+        let set = try await kind.makeDisks(for: guest, in: shop.folder)
         let volume = try set.volume(kind == .twoDisks ? "guest/root" : set.volumes[0].name)
         let file = "\(shop.folder)/fs"
         try await Filesystem.ext4.make(at: file, size: volume.size)
@@ -76,8 +113,11 @@ struct Patient: Sendable {
             let image = "\(shop.disks)/\(target).\(format)"
             try await (format == "raw" ? Storage.raw : .qcow2).make(image, from: raw, over: nil)
             images.append(image)
-            elements.append(Workshop.disk(image, format: format, target: target))
+            // The firmware lets a guest write only to disks that it could be booted from.
+            let body = guest == nil ? "" : "<boot order='\(images.count)'/>"
+            elements.append(Workshop.disk(image, format: format, target: target, body: body))
         }
+        if guest != nil { elements.append("<serial type='pty'/>") }
         try await shop.define(elements)
         let definition = "\(PrivateLibvirt.shared.definitions)/\(shop.name).xml"
         let patient = Patient(
@@ -86,29 +126,38 @@ struct Patient: Sendable {
                 .trimmingCharacters(in: .whitespacesAndNewlines),
             xml: try await shop.xml(),
             definition: (definition, try String(contentsOfFile: definition, encoding: .utf8)),
-            damaged: set, volume: volume)
+            guest: guest, damaged: set, volume: volume)
         try await Tool.output(of: "cp", ["-a", shop.disks, patient.stock])
         return patient
     }
 
     /// Gives the domain its damaged disks again, and its XML where that has changed.
     func reset() async throws {
-        if try await shop.xml() != xml {
-            let file = "\(shop.folder)/original.xml"
-            try xml.write(toFile: file, atomically: true, encoding: .utf8)
-            try await PrivateLibvirt.shared.virsh("define", file)
-        }
+        if try await shop.xml() != xml { try await define() }
         for image in images {
             let file = image.split(separator: "/").last ?? ""
             try await Tool.output(of: "cp", ["-a", "\(stock)/\(file)", image])
         }
     }
 
+    /// Defines the domain anew.
+    ///
+    /// - Parameter other: an XML; nil for that with its damaged disks.
+    func define(_ other: String? = nil) async throws {
+        let file = "\(shop.folder)/again.xml"
+        try (other ?? xml).write(toFile: file, atomically: true, encoding: .utf8)
+        try await PrivateLibvirt.shared.virsh("define", file)
+    }
+
+    /// Where the journal of an interrupted run on the domain is.
+    var journal: String { "/var/lib/virt-fsck/journal/\(uuid).journal" }
+
     /// What the disks are, from the raw content that the guest would see.
     ///
-    /// - Parameter views: a file for each disk, as ``GuestView`` makes them.
+    /// - Parameter views: a file for each disk, as ``GuestView`` makes them; they lose the guest's number.
     func state(of views: [String]) async throws -> State {
         guard views.count == images.count else { return .neither("\(views.count) disks") }
+        if isCounting { for view in views { try CountingSector.erase(on: view) } }
         if try await isSame(damaged, views) { return .original }
         let folder = "\(shop.folder)/compare-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -161,6 +210,13 @@ struct Patient: Sendable {
     /// `virt-fsck repair --no-start` on the domain.
     func repair(_ engine: String, environment: [String: String] = [:]) async throws -> ToolResult {
         try await virtFsck(["repair", "--no-start", "--engine", engine, shop.name], environment)
+    }
+
+    /// `virt-fsck repair --commit after-boot` on the domain, with its guest's time to boot.
+    func afterBoot(_ engine: String, environment: [String: String] = [:]) async throws -> ToolResult {
+        let timeout = guest == .silent ? "1" : "120"
+        return try await virtFsck(
+            ["repair", "--commit", "after-boot", "--boot-timeout", timeout, "--engine", engine, shop.name], environment)
     }
 
     /// Any run of virt-fsck.

@@ -16,6 +16,10 @@ extension FaultTests {
             case recover
             /// The same, recovered while the domain runs on its overlays.
             case recoverRunning
+            /// A trial: the domain is started on its overlays, boots, and goes on to its disks.
+            case trial
+            /// One whose guest panics, and gets its disks back.
+            case failedTrial
 
             var testDescription: String { rawValue }
 
@@ -36,7 +40,30 @@ extension FaultTests {
                         recover
                         virsh --quiet destroy "$name"
                         """#
+                case .trial: Self.trial(endingWith: 1) + "virsh --quiet destroy \"$name\"\n"
+                case .failedTrial: Self.trial(endingWith: 6)
                 }
+            }
+
+            /// What runs in the domain.
+            fileprivate var guest: Patient.Guest? {
+                switch self {
+                case .repair, .recover, .recoverRunning: nil
+                case .trial: .boots
+                case .failedTrial: .panics
+                }
+            }
+
+            /// What its disks are when nothing fails.
+            fileprivate var end: Patient.State { self == .failedTrial ? .original : .repaired }
+
+            private static func trial(endingWith status: Int) -> String {
+                #"""
+                status=0
+                virt_fsck repair --commit after-boot --boot-timeout 60 --engine fuse "$name" >&2 || status=$?
+                [ "$status" = \#(status) ]
+
+                """#
             }
 
             /// The third line of the journal says that the merge begins. It is written, and not on the disk yet.
@@ -68,7 +95,9 @@ extension FaultTests {
                 ? Story.allCases.flatMap { story in
                     Patient.Kind.allCases.map { Case(story: story, kind: $0, cuts: 40) }
                 }
-                : zip(Story.allCases, Patient.Kind.allCases).map { Case(story: $0, kind: $1, cuts: 5) }
+                : zip([.repair, .recover, .recoverRunning], Patient.Kind.allCases).map {
+                    Case(story: $0, kind: $1, cuts: 5)
+                } + [Case(story: .trial, kind: .twoDisks, cuts: 5)]
         }
 
         @Test(arguments: Case.all)
@@ -77,8 +106,9 @@ extension FaultTests {
         ) async throws {
             var random = SeededGenerator(seed: Extent.seed, for: example.testDescription)
             try await Workshop.with { shop in
-                let patient = try await Patient.make(example.kind, in: shop)
-                let recording = try await Recording.make(of: patient, example.story.script)
+                let patient = try await Patient.make(example.kind, in: shop, example.story.guest)
+                let recording = try await Recording.make(
+                    of: patient, example.story.script, endingAs: example.story.end)
                 let stable = "\(shop.folder)/stable.img"
                 try await Tool.output(of: "cp", ["--sparse=always", recording.base, stable])
                 var done = 0
@@ -91,11 +121,13 @@ extension FaultTests {
                     try await Tool.output(of: "cp", ["--sparse=always", stable, image])
                     try cut.finish(image, from: recording.log)
                     let results = "\(shop.folder)/cut"
-                    let outcome = try await CutOutcome.find(on: image, of: recording.world, in: results)
+                    let outcome = try await CutOutcome.find(
+                        on: image, of: recording.world, in: results,
+                        TrialKill.Decision.allCases.randomElement(using: &random) ?? .keep)
                     #expect(
                         outcome.isGood,
                         "VIRT_FSCK_SEED=\(Extent.seed), \(cut) of \(recording.log.entries.count): \(outcome)")
-                    seen[outcome.before, default: 0] += 1
+                    seen[outcome.before.state, default: 0] += 1
                     // The tests' own libvirtd would end without a client.
                     _ = try await shop.state()
                     try FileManager.default.removeItem(atPath: results)

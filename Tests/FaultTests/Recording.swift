@@ -11,9 +11,13 @@ struct Recording: Sendable {
 
     /// Records a story, and makes sure that replaying all of it gives what the story left.
     ///
-    /// - Parameter story: a script for ``World/run(on:results:recording:_:)``, in which libvirt is running; the domain must be
-    ///   repaired in the end.
-    static func make(of patient: Patient, _ story: String) async throws -> Recording {
+    /// - Parameters:
+    ///   - story: a script for ``World/run(on:results:recording:_:)``, in which libvirt is running; the domain must be off in
+    ///     the end.
+    ///   - end: what its disks must be then.
+    static func make(
+        of patient: Patient, _ story: String, endingAs end: Patient.State = .repaired
+    ) async throws -> Recording {
         let folder = "\(patient.shop.folder)/recording"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let world = World(patient: patient)
@@ -29,7 +33,7 @@ struct Recording: Sendable {
                 description: "the story failed: \(result.exitStatus) \(result.output) \(result.errorOutput)")
         }
         let state = try await patient.state(of: GuestView.files(in: "\(folder)/results/final"))
-        #expect(state == .repaired)
+        #expect(state == end)
         let recording = Recording(world: world, base: base, log: try WriteLog("\(folder)/log"))
         let replayed = "\(folder)/replayed.img"
         try await Tool.output(of: "cp", ["--sparse=always", base, replayed])

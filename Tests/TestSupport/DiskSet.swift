@@ -171,6 +171,24 @@ public struct DiskSet: Sendable {
         return set
     }
 
+    /// Two disks with a DOS partition each, and one striped volume, guest/root, over both. Before the partitions is room for a
+    /// boot sector.
+    ///
+    /// - Parameter size: of the volume, in bytes; a multiple of 8 MiB.
+    public static func makeStripedPartitions(size: Int, in folder: String) async throws -> DiskSet {
+        let mib = 1 << 20
+        let regions = ["disk0.raw", "disk1.raw"].map {
+            Loops.Region(file: "\(folder)/\($0)", offset: mib, size: size / 2 + 8 * mib)
+        }
+        for region in regions {
+            try createSparse(region.file, size: region.offset + region.size)
+            try await partition(region.file, "label: dos\nstart=2048, size=\(region.size / 512), type=8e\n")
+        }
+        return try await lvm(
+            regions.map(\.file), regions,
+            "lvm_ vgcreate guest ${loops[0]} ${loops[1]}; create -i 2 -I 64k -L \(size)b -n root guest")
+    }
+
     /// A disk with partitions as sfdisk(8) describes them.
     public static func makePartitioned(
         _ script: String, size: Int, volumes: [Volume], in folder: String
