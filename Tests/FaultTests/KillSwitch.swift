@@ -65,6 +65,23 @@ extension KillSwitch.Moment {
         return Array(steps.shuffled(using: &random).prefix(count / 2) + others.prefix(count - count / 2))
     }
 
+    /// Moments within half a second after a call on the journal: while libvirt does what the entry says.
+    ///
+    /// - Parameters:
+    ///   - calls: as of ``choose(calls:duration:_:by:)``.
+    ///   - count: how many; nil for 3 for each call on the journal.
+    static func chooseAfterSteps(
+        calls: [String], _ count: Int?, by random: inout SeededGenerator
+    ) -> [KillSwitch.Moment] {
+        let steps = calls.filter { $0.contains(journal) }.count
+        guard steps > 0 else { return [] }
+        return (0..<(count ?? 3 * steps)).map { _ in
+            Self(
+                call: Int.random(in: 1...steps, using: &random), matching: journal,
+                delay: Int.random(in: 0...500_000, using: &random))
+        }
+    }
+
     /// What calls on the journal have in their lines.
     private static let journal = ".journal"
 }

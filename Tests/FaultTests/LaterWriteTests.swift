@@ -105,6 +105,22 @@ extension TrialFaultTests {
             }
         }
 
+        @Test func `whoever recovers a trial is told that its guest is paused`() async throws {
+            try await Workshop.with { shop in
+                let patient = try await Patient.make(.qcow2, in: shop, .silent)
+                _ = try await patient.afterBoot(try #require(TestHost.engines.last))
+                var watch = TrialWatch(patient)
+                _ = try await watch.look("on trial")
+                try await PrivateLibvirt.shared.virsh("suspend", shop.name)
+                try await expectWords("it is paused (virsh resume \(shop.name))", patient)
+                let recovery = try await patient.virtFsck(["recover", "--keep", shop.name])
+                #expect(recovery.exitStatus == 0, "\(recovery)")
+                #expect(recovery.output.contains("it is paused: virsh resume \(shop.name)"), "\(recovery)")
+                try #expect(await shop.state() == "paused")
+                try await expectEnd(.repaired, patient, &watch)
+            }
+        }
+
         /// The fourth line of the journal says that everything is merged, or of a trial that it is taken back. It is written,
         /// and nothing done of what it says.
         private static let lastStep = KillSwitch.Moment(call: 4, matching: "fsync /var/lib/virt-fsck/journal/")

@@ -45,7 +45,11 @@ struct TrialKill: CustomStringConvertible, Sendable {
     static func choose(
         _ target: Target, calls: [String], duration: Int, _ count: Int?, by random: inout SeededGenerator
     ) -> [TrialKill] {
-        KillSwitch.Moment.choose(calls: calls, duration: duration, count, by: &random).map { moment in
+        let half = count.map { $0 / 2 }
+        let moments =
+            KillSwitch.Moment.choose(calls: calls, duration: duration, half.map { (count ?? 0) - $0 }, by: &random)
+            + KillSwitch.Moment.chooseAfterSteps(calls: calls, half, by: &random)
+        return moments.map { moment in
             var kill = TrialKill(
                 moment: moment, target: target,
                 victims: Kill.Victims.allCases.randomElement(using: &random) ?? .program,

@@ -37,13 +37,14 @@ struct Recovery: Sendable {
         let isFinished = try await settle(journal, isOverlayNewer: isOverlayNewer)
         try takeDown.overlays()
         try journal.end()
-        let isPaused = try await isPaused()
+        let end =
+            isFinished
+            ? "the proven repair is merged into its disks" : "its disks are as they were before the interrupted run"
+        // Only words: the recovery has ended, whatever libvirt says now.
+        let isPaused = (try? await isPaused()) ?? false
         return RecoveryOutcome(
             name: name, uuid: record.header.uuid, run: record.header.run, outcome: isFinished ? .finished : .undone,
-            message: (isFinished
-                ? "the proven repair is merged into its disks"
-                : "its disks are as they were before the interrupted run")
-                + (isPaused ? "; it is paused: virsh resume \(name)" : ""))
+            message: end + (isPaused ? "; it is paused: virsh resume \(name)" : ""))
     }
 
     /// Brings the disks and the domain's XML to an end at which nobody needs the overlays.
@@ -267,6 +268,7 @@ struct Recovery: Sendable {
         }
     }
 
+    /// A run that was killed as it started the domain has left it so, and nothing tells that from a pause of the user's.
     private func isPaused() async throws -> Bool {
         guard let domain = try await domain() else { return false }
         return try await connection.summary(of: domain).state == .paused
