@@ -24,11 +24,16 @@ struct TrialWatch: Sendable {
 
     /// Looks at what the host would start the domain with; a guest that runs holds its breath meanwhile.
     mutating func look(_ when: String) async throws -> GuestView.Sight {
-        let wasRunning = try await patient.shop.state() == "running"
-        if wasRunning { try await PrivateLibvirt.shared.virsh("suspend", name) }
+        var wasRunning = try await suspend()
         try await readMemory()
-        let sight = try await GuestView.look(at: patient)
-        if wasRunning { try await PrivateLibvirt.shared.virsh("resume", name) }
+        var sight = try await GuestView.look(at: patient)
+        // What a run has asked libvirt for just before its death is done after it, too.
+        while !wasRunning, try await suspend() {
+            wasRunning = true
+            try await readMemory()
+            sight = try await GuestView.look(at: patient)
+        }
+        if wasRunning, try await isActive() { try await PrivateLibvirt.shared.virsh("resume", name) }
         if case .neither = sight.state { note("\(when): \(sight.state)") }
         if try await isActive(), let last, !sight.numbers.allSatisfy({ (last.number - 1...last.number).contains($0) }) {
             note("\(when): the running guest has written \(last.number), and its disks have \(sight.numbers)")
@@ -53,9 +58,21 @@ struct TrialWatch: Sendable {
     /// Pulls the domain's plug.
     mutating func stop() async throws {
         guard try await isActive() else { return }
-        if try await patient.shop.state() == "running" { try await PrivateLibvirt.shared.virsh("suspend", name) }
+        // Not while what a run has asked libvirt for is still being done.
+        _ = try await suspend()
         try await readMemory()
-        try await PrivateLibvirt.shared.virsh("destroy", name)
+        if try await suspend() { try await readMemory() }
+        _ = try? await PrivateLibvirt.shared.virsh("destroy", name)
+        if try await isActive() { throw ToolError(description: "\(name) can't be powered off") }
+    }
+
+    /// Lets a guest that runs hold its breath.
+    ///
+    /// - Returns: whether it ran.
+    private func suspend() async throws -> Bool {
+        guard try await patient.shop.state() == "running" else { return false }
+        // It may just have been powered off, too.
+        return (try? await PrivateLibvirt.shared.virsh("suspend", name)) != nil
     }
 
     /// Judges the end, at which the domain is off.
@@ -84,7 +101,13 @@ struct TrialWatch: Sendable {
     /// A guest that has not come to its boot sector yet has nothing to tell.
     private mutating func readMemory() async throws {
         guard try await isActive() else { return }
-        let number = try await CountingSector.number(inMemoryOf: name)
+        let number: Int
+        do {
+            number = try await CountingSector.number(inMemoryOf: name)
+        } catch {
+            guard try await isActive() else { return }
+            throw error
+        }
         guard number > 0 else { return }
         let live = try await PrivateLibvirt.shared.virsh("domblklist", name)
         last = (number, live.contains(".virt-fsck-") ? .overlay : .disk)
