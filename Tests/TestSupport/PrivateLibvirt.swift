@@ -41,6 +41,12 @@ public actor PrivateLibvirt {
     /// What libvirt found out about the host's QEMU: a daemon that has it starts quicker.
     public nonisolated var cache: String { "\(folder)/cache" }
 
+    /// The last thing that the QEMU of a domain has complained about; "" where there was nothing.
+    public nonisolated func complaint(ofDomain name: String) -> String {
+        let log = (try? String(contentsOfFile: "\(folder)/log/qemu/\(name).log", encoding: .utf8)) ?? ""
+        return log.split(separator: "\n").last { $0.contains("qemu-system-x86_64: ") }.map(String.init) ?? ""
+    }
+
     /// The qemu process of a running domain.
     public nonisolated func processOfDomain(_ name: String) async throws -> Int32? {
         try String(contentsOfFile: "\(folder)/run/qemu/\(name).pid", encoding: .utf8).split(separator: "\n").first
