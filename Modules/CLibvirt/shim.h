@@ -15,3 +15,10 @@ static inline int shim_virConnectDomainEventRegisterLifecycle(virConnectPtr conn
     return virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                             VIR_DOMAIN_EVENT_CALLBACK(callback), opaque, freeOpaque);
 }
+
+static inline int shim_virConnectDomainEventRegisterReboot(virConnectPtr connection,
+                                                           virConnectDomainEventGenericCallback callback, void *opaque,
+                                                           virFreeCallback freeOpaque) {
+    return virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                            VIR_DOMAIN_EVENT_CALLBACK(callback), opaque, freeOpaque);
+}

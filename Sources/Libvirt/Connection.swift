@@ -22,8 +22,8 @@ public actor Connection {
 
     /// Where the connection's event streams meet.
     let hub: EventHub
-    /// libvirt's number of the registration behind them; nil while there is no stream.
-    var lifecycleRegistration: Int32?
+    /// libvirt's numbers of the registrations behind them; empty while there is no stream.
+    var registrations: [Int32] = []
     /// The streams of the consoles that are open, by the number that each got.
     var consoles: [Int: StreamHandle] = [:]
 

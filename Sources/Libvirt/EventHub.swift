@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// Gives what libvirt tells a connection to every stream of it, and ends them when the connection breaks.
 ///
-/// libvirt accepts one registration per connection and kind of event, so the streams share it. When the daemon goes, or
+/// libvirt accepts one registration per connection and kind of event, so the streams share them. When the daemon goes, or
 /// keepalive gives up, it stops telling without saying so; only the close callback does.
 final class EventHub: Sendable {
     private struct State {
@@ -25,6 +25,19 @@ final class EventHub: Sendable {
                     connection, receiveLifecycleEvent, context.toOpaque(), releaseHub))
         } catch {
             // Refused: libvirt doesn't call the free function then.
+            context.release()
+            throw error
+        }
+    }
+
+    /// Has libvirt tell of restarts, too; as ``registerLifecycle(on:)``.
+    func registerReboots(on connection: virConnectPtr?) throws(LibvirtError) -> Int32 {
+        let context = Unmanaged.passRetained(self)
+        do throws(LibvirtError) {
+            return try LibvirtError.check(
+                "virConnectDomainEventRegisterAny",
+                shim_virConnectDomainEventRegisterReboot(connection, receiveReboot, context.toOpaque(), releaseHub))
+        } catch {
             context.release()
             throw error
         }
@@ -100,6 +113,13 @@ private func receiveLifecycleEvent(
     Unmanaged<EventHub>.fromOpaque(context).takeUnretainedValue()
         .deliver(LifecycleEvent(domain: id, event: LifecycleEvent.Kind(event), detail: detail))
     return 0
+}
+
+/// As the one above.
+private func receiveReboot(_ connection: virConnectPtr?, _ domain: virDomainPtr?, _ context: UnsafeMutableRawPointer?) {
+    guard let domain, let context, let id = try? DomainID(reading: domain) else { return }
+    Unmanaged<EventHub>.fromOpaque(context).takeUnretainedValue()
+        .deliver(LifecycleEvent(domain: id, event: .rebooted, detail: 0))
 }
 
 private func releaseHub(_ context: UnsafeMutableRawPointer?) {

@@ -22,6 +22,9 @@ public struct LifecycleEvent: Hashable, Sendable {
         case pmsuspended
         /// The guest crashed.
         case crashed
+        /// The guest has restarted itself, or somebody has reset it; the domain goes on running
+        /// (`VIR_DOMAIN_EVENT_ID_REBOOT`, which is an event of its own in libvirt).
+        case rebooted
         /// Newer than this list.
         case unknown
 
@@ -60,7 +63,8 @@ public struct LifecycleEvent: Hashable, Sendable {
 }
 
 extension Connection {
-    /// What happens to any domain from now on, in order (`virConnectDomainEventRegisterAny`).
+    /// What happens to any domain from now on, in order (`virConnectDomainEventRegisterAny`): the events of its life, and its
+    /// restarts.
     ///
     /// When this returns, the events are subscribed to: nothing that happens later is missed. The stream holds the connection
     /// open until it is dropped or its task is cancelled. It ends by itself only when the connection breaks: treat an end
@@ -68,7 +72,11 @@ extension Connection {
     ///
     /// - Throws: ``LibvirtError``.
     public func lifecycleEvents() throws(LibvirtError) -> AsyncStream<LifecycleEvent> {
-        if lifecycleRegistration == nil { lifecycleRegistration = try hub.registerLifecycle(on: pointer) }
+        if registrations.isEmpty {
+            registrations.append(try hub.registerLifecycle(on: pointer))
+            // Not every driver has it: without it restarts are not seen, and all else is.
+            if let reboots = try? hub.registerReboots(on: pointer) { registrations.append(reboots) }
+        }
         let (events, continuation) = AsyncStream<LifecycleEvent>.makeStream()
         let number = hub.add(continuation)
         continuation.onTermination = { _ in
@@ -79,9 +87,9 @@ extension Connection {
     }
 
     private func endLifecycleEvents(_ number: Int) {
-        guard hub.remove(number), let registration = lifecycleRegistration else { return }
-        lifecycleRegistration = nil
+        guard hub.remove(number) else { return }
         // Fails when the connection is broken; then nothing comes from it any more.
-        virConnectDomainEventDeregisterAny(pointer, registration)
+        for registration in registrations { virConnectDomainEventDeregisterAny(pointer, registration) }
+        registrations = []
     }
 }

@@ -57,7 +57,7 @@ extension LifecycleEvent {
                 ]
             case .shutdown: [.finished, .guest, .host]
             case .crashed: [.panicked, .crashLoaded]
-            case .defined, .undefined, .started, .resumed, .pmsuspended, .unknown: []
+            case .defined, .undefined, .started, .resumed, .pmsuspended, .rebooted, .unknown: []
             }
         return reasons.indices.contains(Int(detail)) ? reasons[Int(detail)] : .unknown
     }
