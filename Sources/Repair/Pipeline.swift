@@ -81,7 +81,7 @@ public struct Pipeline: Sendable {
                 if let reason = reasonNotToStart(outcome) {
                     outcome.boot = .notStarted(reason)
                 } else {
-                    outcome.boot = await bootWatch(accepted, log: outcome.log ?? options.logFolder).run()
+                    outcome.boot = await bootWatch(accepted, log: outcome.log ?? options.logFolder).run().boot
                 }
             }
             outcome.diagnosis = Diagnosis(of: outcome)?.findings

@@ -24,7 +24,14 @@ struct Trial: Sendable {
     ///
     /// - Throws: where acting on it fails: the journal and the overlays stay.
     func run(_ watch: BootWatch) async throws -> (boot: Boot, end: End) {
-        var boot = await watch.run()
+        let (boot, connection) = await watch.run()
+        // libvirtd may have been restarted meanwhile.
+        return try await Trial(
+            connection: connection, domain: domain, journal: journal, pointing: pointing, progress: progress
+        ).act(on: boot)
+    }
+
+    private func act(on boot: Boot) async throws -> (boot: Boot, end: End) {
         switch boot.outcome {
         case .booted:
             progress("it boots: merging while it runs")
@@ -48,6 +55,7 @@ struct Trial: Sendable {
             }
             return (boot, .takenBack)
         case .unknown:
+            var boot = boot
             boot.evidence +=
                 "; its disks are untouched, and it runs on an overlay with the repair. Look whether it is well (virsh console "
                 + "\(domain.name)); then merge the repair: virt-fsck recover --keep \(domain.name), or shut it down and "

@@ -29,7 +29,8 @@ struct BootEvidence: Sendable {
     struct Proof: Hashable, Sendable {
         /// What it is, in the words of ``BootPattern/name``, or ``BootEvidence/bootLoop``.
         let name: String
-        /// The line, as the guest wrote it: ``Swift/String/escapedForTerminal`` before a person sees it.
+        /// The line, as the guest wrote it: ``Swift/String/escapedForTerminal`` before a person sees it. Where libvirt saw a boot
+        /// loop on a silent console, that in words.
         let line: String
         /// A line before it that tells why, when there is one.
         let hint: String?
@@ -54,8 +55,10 @@ struct BootEvidence: Sendable {
     private var hasFailed = false
     /// The kernel's clock, in seconds.
     private var clock = 0
-    /// By pattern, how often it began a boot that came to nothing.
-    private var starts: [Int: Int] = [:]
+    /// By pattern, how often it began a boot that came to nothing; by ``restarts`` the same in libvirt's words, whose first was
+    /// the domain's start.
+    private var starts = [restarts: 1]
+    private static let restarts = -1
 
     /// Reads the next line.
     mutating func read(_ line: ConsoleLine) {
@@ -68,6 +71,22 @@ struct BootEvidence: Sendable {
         if let seconds = line.kernelTime { clock = max(clock, seconds) }
         guard !matches.isEmpty, !line.mentions(Self.commandLine) else { return }
         for number in matches { count(number, in: line) }
+    }
+
+    /// Counts a boot that libvirt has seen to begin: a guest that restarts again and again need not say anything.
+    ///
+    /// Unlike a banner it undoes nothing: what the guest said before may be read only after it.
+    mutating func restart() {
+        if clock >= Self.lifeTime { (starts, clock) = ([:], 0) }
+        let count = starts[Self.restarts, default: 0] + 1
+        starts[Self.restarts] = count
+        guard count >= Self.loopLimit else { return }
+        switch verdict {
+        case .nothing, .booted:
+            verdict = .failed(
+                Proof(name: Self.bootLoop, line: "the guest restarts again and again", hint: hint))
+        case .failed, .dead: return
+        }
     }
 
     private mutating func count(_ number: Int, in line: ConsoleLine) {

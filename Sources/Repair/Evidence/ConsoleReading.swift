@@ -17,6 +17,9 @@ struct ConsoleReading: Sendable {
         }
     }
 
+    /// The guest was restarted, whether or not it says so.
+    mutating func restart() { evidence.restart() }
+
     /// What is known so far. The line without an end counts as it is now: a prompt waits at the end of one.
     var verdict: BootEvidence.Verdict {
         let open = lines.openLine

@@ -1,6 +1,5 @@
 import HostTools
 import Libvirt
-import Synchronization
 
 /// Starts a domain, and watches what proves that its guest is up, or that it isn't: its console, its agent, libvirt's events.
 struct BootWatch: Sendable {
@@ -18,41 +17,69 @@ struct BootWatch: Sendable {
     private static let grace = Duration.seconds(5)
     /// A failure that nobody can mend counts when its line has come to its end: why it panicked stands behind that it did.
     private static let restOfLine = Duration.milliseconds(500)
+    /// A libvirtd that is restarted is back by then.
+    private static let restartTimeout = Duration.seconds(60)
     private static let screenshotLimit = 64 << 20
 
-    /// What is known, and when it will do.
-    private struct Finding: Sendable {
-        var outcome: Boot.Outcome
-        var evidence: String
+    /// What a channel gave.
+    private enum Finding: Sendable {
+        /// Something is known.
+        case known(Boot.Outcome, String)
+        /// Nothing in time.
+        case timeout
+        /// libvirt tells nothing any more.
+        case disconnected
     }
 
     /// Starts it and says what was proven.
-    func run() async -> Boot {
+    ///
+    /// - Returns: also the connection to go on with: another one where libvirtd was restarted meanwhile.
+    func run() async -> (boot: Boot, connection: Connection) {
         let begin = ContinuousClock.now
         var boot = Boot(outcome: .unknown, evidence: "", seconds: 0)
         let reading = ConsoleLogbook()
+        var connection = connection
         do {
             let channels = try EvidenceChannels(xml: try await connection.xml(of: domain, .inactive))
             let events = try await connection.lifecycleEvents()
             // Paused, so that no line of the console is lost.
             try await connection.start(domain, .paused)
             let console = channels.hasConsole ? try? await connection.openConsole(domain) : nil
+            var link = BootLink(connection: connection, console: console, events: events)
+            let resumption = try await link.resumption(of: domain)
             try await connection.resume(domain)
             guard timeout > .zero else {
                 boot.evidence = "libvirt says running; whether the guest boots was not waited for"
-                return boot
+                return (boot, connection)
             }
             progress("started; waiting for proof that it boots")
             let isDeaf = console == nil && !channels.hasAgent
             let limit = isDeaf ? min(timeout, Self.deafTimeout) : timeout
-            let finding = await first(of: limit, console, channels, events, reading)
-            boot.outcome = finding?.outcome ?? .unknown
-            boot.evidence =
-                finding?.evidence
-                ?? (Task.isCancelled ? "cancelled before there was proof" : silence(limit, channels, console, reading))
+            let deadline = begin + limit
+            var finding = await first(until: deadline, link, channels, reading)
+            if case .disconnected = finding {
+                progress("the connection to libvirt broke: waiting for libvirtd")
+                switch await resumption.link(until: min(deadline, .now + Self.restartTimeout)) {
+                case .again(let next):
+                    progress("libvirtd is back; waiting for proof that it boots")
+                    (link, connection) = (next, next.connection)
+                    // What was said meanwhile is lost: no line is made of two.
+                    _ = reading.read([UInt8(ascii: "\n")])
+                    finding = await first(until: deadline, link, channels, reading)
+                case .off: finding = .known(.failed, "it went off while libvirtd was gone" + reading.lastWords)
+                case .another(let what): finding = .known(.unknown, what)
+                case .none: break
+                }
+            }
+            switch finding {
+            case .known(let outcome, let evidence): (boot.outcome, boot.evidence) = (outcome, evidence)
+            case .disconnected: boot.evidence = "the connection to libvirt broke before there was proof"
+            case .timeout where Task.isCancelled: boot.evidence = "cancelled before there was proof"
+            case .timeout: boot.evidence = silence(limit, channels, link.console, reading)
+            }
             boot.seconds = (ContinuousClock.now - begin).inSeconds
             boot.console = reading.save(in: log)
-            if boot.outcome != .booted, channels.hasScreen { boot.screenshot = try? await screenshot() }
+            if boot.outcome != .booted, channels.hasScreen { boot.screenshot = try? await screenshot(connection) }
         } catch {
             // What a connection that broke was about to say is no word about the guest.
             let isAlive = await connection.isAlive()
@@ -63,40 +90,41 @@ struct BootWatch: Sendable {
                 : "the connection to libvirt broke before there was proof: \(error)"
             boot.seconds = (ContinuousClock.now - begin).inSeconds
         }
-        return boot
+        return (boot, connection)
     }
 
-    /// The first finding of any channel; nil after the time.
+    /// The first finding of any channel.
     private func first(
-        of limit: Duration, _ console: Console?, _ channels: EvidenceChannels, _ events: AsyncStream<LifecycleEvent>,
+        until deadline: ContinuousClock.Instant, _ link: BootLink, _ channels: EvidenceChannels,
         _ reading: ConsoleLogbook
-    ) async -> Finding? {
-        await withTaskGroup(of: Finding?.self) { group in
+    ) async -> Finding {
+        await withTaskGroup(of: Finding.self) { group in
             group.addTask {
-                try? await Task.sleep(for: limit)
-                return nil
+                try? await Task.sleep(until: deadline)
+                return .timeout
             }
-            group.addTask { await hear(events) }
-            if let console { group.addTask { await read(console, into: reading) } }
-            if channels.hasAgent { group.addTask { await askAgent() } }
-            if console != nil { group.addTask { await waitForLastingFailure(reading) } }
+            group.addTask { await hear(link.events, hasConsole: link.console != nil, reading) }
+            group.addTask { await waitForLastingFailure(reading) }
+            if let console = link.console { group.addTask { await read(console, into: reading) } }
+            if channels.hasAgent { group.addTask { await askAgent(link.connection) } }
             defer { group.cancelAll() }
-            return await group.next() ?? nil
+            return await group.next() ?? .timeout
         }
     }
 
     /// The console's proof. It goes on reading without one until it is cancelled, so that the log has everything.
-    private func read(_ console: Console, into reading: ConsoleLogbook) async -> Finding? {
+    private func read(_ console: Console, into reading: ConsoleLogbook) async -> Finding {
         for await chunk in console {
             switch reading.read(chunk) {
-            case .booted(let proof): return Finding(outcome: .booted, evidence: proof.words)
+            case .booted(let proof): return .known(.booted, proof.words)
             case .dead, .failed, .nothing: break
             }
         }
+        reading.end()
         return await never()
     }
 
-    private func waitForLastingFailure(_ reading: ConsoleLogbook) async -> Finding? {
+    private func waitForLastingFailure(_ reading: ConsoleLogbook) async -> Finding {
         var since: (verdict: BootEvidence.Verdict, at: ContinuousClock.Instant)?
         while !Task.isCancelled {
             let verdict = reading.verdict
@@ -104,45 +132,51 @@ struct BootWatch: Sendable {
             let age = since.map { ContinuousClock.now - $0.at } ?? .zero
             switch verdict {
             case .failed(let proof) where age >= Self.grace, .dead(let proof) where age >= Self.restOfLine:
-                return Finding(outcome: .failed, evidence: proof.words)
+                return .known(.failed, proof.words)
             default: break
             }
             try? await Task.sleep(for: .milliseconds(200))
         }
-        return nil
+        return .timeout
     }
 
-    private func hear(_ events: AsyncStream<LifecycleEvent>) async -> Finding? {
+    private func hear(
+        _ events: AsyncStream<LifecycleEvent>, hasConsole: Bool, _ reading: ConsoleLogbook
+    ) async -> Finding {
         for await event in events where event.domain == domain {
             switch event.event {
-            case .crashed: return Finding(outcome: .failed, evidence: "the guest crashed (\(event.reason.rawValue))")
+            case .crashed:
+                if hasConsole { await reading.end(within: Self.restOfLine) }
+                return .known(.failed, "the guest crashed (\(event.reason.rawValue))" + reading.lastWords)
             case .stopped where event.reason == .saved:
-                return Finding(outcome: .unknown, evidence: "somebody has saved it (virsh managedsave)")
-            case .stopped: return Finding(outcome: .failed, evidence: "it is off again (\(event.reason.rawValue))")
+                return .known(.unknown, "somebody has saved it (virsh managedsave)")
+            case .stopped:
+                if hasConsole { await reading.end(within: Self.restOfLine) }
+                return .known(.failed, "it is off again (\(event.reason.rawValue))" + reading.lastWords)
             case .suspended where event.reason == .ioError || event.reason == .watchdog:
-                return Finding(outcome: .failed, evidence: "it is paused (\(event.reason.rawValue))")
+                return .known(.failed, "it is paused (\(event.reason.rawValue))")
+            case .rebooted: reading.restart()
             default: continue
             }
         }
-        guard !Task.isCancelled else { return nil }
-        return Finding(outcome: .unknown, evidence: "libvirt's events ended: whether it boots is not known")
+        return Task.isCancelled ? .timeout : .disconnected
     }
 
-    private func askAgent() async -> Finding? {
+    private func askAgent(_ connection: Connection) async -> Finding {
         guard let agent = try? await GuestAgent(of: domain, on: connection) else { return await never() }
         while !Task.isCancelled {
             if await agent.answer(within: .seconds(5)) == .answered {
-                return Finding(outcome: .booted, evidence: "its guest agent answers")
+                return .known(.booted, "its guest agent answers")
             }
             try? await Task.sleep(for: .seconds(1))
         }
-        return nil
+        return .timeout
     }
 
     /// Waits until it is cancelled: a channel without a proof must not end the watch.
-    private func never() async -> Finding? {
+    private func never() async -> Finding {
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
-        return nil
+        return .timeout
     }
 
     private func silence(
@@ -158,33 +192,10 @@ struct BootWatch: Sendable {
         return (words + channels.advice).joined(separator: "; ")
     }
 
-    private func screenshot() async throws -> String {
+    private func screenshot(_ connection: Connection) async throws -> String {
         let picture = try await connection.screenshot(of: domain, limit: Self.screenshotLimit)
         let path = "\(log)/screen.png"
         try Files.write(try PNG.file(of: picture.bytes), to: path)
         return path
-    }
-}
-
-/// What the console said so far; shared by those who read it and those who look.
-private final class ConsoleLogbook: Sendable {
-    private let reading = Mutex(ConsoleReading())
-
-    func read(_ bytes: [UInt8]) -> BootEvidence.Verdict {
-        reading.withLock { reading in
-            reading.read(bytes)
-            return reading.verdict
-        }
-    }
-
-    var verdict: BootEvidence.Verdict { reading.withLock { $0.verdict } }
-    var lastLine: String? { reading.withLock { $0.lastLine } }
-
-    /// Writes it to the run's folder; nil where there is nothing to write.
-    func save(in folder: String) -> String? {
-        let text = reading.withLock { $0.transcript }
-        guard !text.isEmpty else { return nil }
-        let path = "\(folder)/console.log"
-        return (try? Files.write(Array(text.utf8), to: path)).map { path }
     }
 }
