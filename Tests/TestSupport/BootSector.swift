@@ -8,6 +8,10 @@ public enum BootSector {
         case stops
         /// It powers itself off.
         case powersOff
+        /// It resets itself: it boots again, and again.
+        case resets
+        /// It tells QEMU's pvpanic device that it has panicked.
+        case panics
     }
 
     /// Writes its program into a disk's first sector, before the partition table.
@@ -30,8 +34,24 @@ public enum BootSector {
             0xB8, 0x00, 0x20,  // mov ax, 0x2000
             0xEF,  // out dx, ax
         ]
+        let reset: [UInt8] = [
+            0xB0, 0xFE,  // mov al, 0xFE
+            0xE6, 0x64,  // out 0x64, al: the keyboard controller's reset
+        ]
+        let panic: [UInt8] = [
+            0xBA, 0x05, 0x05,  // mov dx, 0x505
+            0xB0, 0x01,  // mov al, 1
+            0xEE,  // out dx, al
+        ]
+        let last: [UInt8] =
+            switch end {
+            case .stops: []
+            case .powersOff: powerOff
+            case .resets: reset
+            case .panics: panic
+            }
         let tail: [UInt8] =
-            (end == .powersOff ? powerOff : []) + [
+            last + [
                 0xF4,  // stop: hlt
                 0xEB, 0xFD,  // jmp stop
             ]

@@ -8,7 +8,7 @@ import Glibc
 /// reached by path.
 public actor PrivateLibvirt {
     /// The one of this process. It ends with the process, and by itself ten minutes after its last client.
-    public static let shared = PrivateLibvirt()
+    public static let shared = PrivateLibvirt(folder: "\(TestHost.folder)/libvirt")
 
     /// What to say after `--connect`.
     public nonisolated let uri: String
@@ -16,8 +16,11 @@ public actor PrivateLibvirt {
     private nonisolated let folder: String
     private var start: Task<Void, any Error>?
 
-    private init() {
-        folder = "\(TestHost.folder)/libvirt"
+    /// One more, for a test that restarts it, which the others must not notice; in a folder of the test's own.
+    ///
+    /// - Parameter folder: everybody may search it. Sockets are in it, so its path must be short. The caller ends it.
+    public init(folder: String) {
+        self.folder = folder
         uri = "qemu+unix:///system?socket=\(folder)/socket/libvirt-sock"
     }
 
@@ -53,6 +56,20 @@ public actor PrivateLibvirt {
             .flatMap { Int32($0) }
     }
 
+    /// Kills the daemon, as a crash would, and gives its end; its domains go on.
+    public func kill() async throws {
+        try await ready()
+        start = nil
+        try Self.pid(in: "\(folder)/libvirtd.pid").map { pid in
+            guard Glibc.kill(pid, SIGKILL) == 0 else { throw ToolError(description: "no libvirtd is process \(pid)") }
+            // Not our child: it is gone when the signal finds nobody.
+            for _ in 0..<500 where Glibc.kill(pid, 0) == 0 { usleep(10_000) }
+        }
+    }
+
+    /// Ends the daemon and its domains.
+    public nonisolated func end() { Self.end(folder) }
+
     private func launch() async throws {
         for name in ["socket", "etc/qemu", "lib", "run", "log", "cache"] {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
@@ -84,7 +101,10 @@ public actor PrivateLibvirt {
             done
             exec libvirtd --timeout 600 --pid-file "$1/libvirtd.pid"
             """
-        atexit { PrivateLibvirt.end() }
+        atexit {
+            PrivateLibvirt.end("\(TestHost.folder)/libvirt")
+            try? FileManager.default.removeItem(atPath: TestHost.folder)
+        }
         try await Tool.output(
             of: "sh",
             [
@@ -119,19 +139,21 @@ public actor PrivateLibvirt {
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(hooks)/virt-fsck")
     }
 
-    /// Ends the daemon and every domain that it left, and removes what the tests made.
-    private static func end() {
-        let folder = "\(TestHost.folder)/libvirt"
+    /// Ends the daemon and every domain that it left.
+    private static func end(_ folder: String) {
         let domains = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/run/qemu")) ?? []
         let files = domains.filter { $0.hasSuffix(".pid") && $0 != "driver.pid" }.map { "\(folder)/run/qemu/\($0)" }
         for file in files + ["\(folder)/libvirtd.pid"] {
-            guard let text = try? String(contentsOfFile: file, encoding: .utf8),
-                let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1
-            else { continue }
-            kill(pid, SIGTERM)
-            // Not our child: it is gone when the signal finds nobody.
-            for _ in 0..<500 where kill(pid, 0) == 0 { usleep(10_000) }
+            guard let pid = pid(in: file) else { continue }
+            Glibc.kill(pid, SIGTERM)
+            for _ in 0..<500 where Glibc.kill(pid, 0) == 0 { usleep(10_000) }
         }
-        try? FileManager.default.removeItem(atPath: TestHost.folder)
+    }
+
+    private static func pid(in file: String) -> pid_t? {
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8),
+            let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1
+        else { return nil }
+        return pid
     }
 }
