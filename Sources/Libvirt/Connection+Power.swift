@@ -41,6 +41,19 @@ extension Connection {
         }
     }
 
+    /// Makes sure that a domain is off, by pulling the plug where it is not; one that goes off by itself meanwhile is fine.
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func ensureOff(_ id: DomainID) throws(LibvirtError) {
+        do throws(LibvirtError) {
+            guard try summary(of: id).isActive else { return }
+            try destroy(id)
+        } catch let error where error.code == .operationInvalid {
+            guard try summary(of: id).isActive else { return }
+            throw error
+        }
+    }
+
     /// Stops the CPUs; the domain keeps its memory and its disks (`virDomainSuspend`).
     ///
     /// - Throws: ``LibvirtError``.

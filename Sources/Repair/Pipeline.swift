@@ -145,7 +145,7 @@ public struct Pipeline: Sendable {
     }
 
     private func powerOff(_ plan: Plan) async throws {
-        guard plan.state != .crashed else { return try await connection.destroy(plan.domain) }
+        guard plan.state != .crashed else { return try await connection.ensureOff(plan.domain) }
         try await PowerOff(connection: connection, domain: plan.domain, options: options) { [progress] text in
             progress(ProgressEvent(domain: plan.domain.name, text: text))
         }.run()

@@ -74,7 +74,7 @@ struct Trial: Sendable {
                 "\(domain.name): was started on its overlay and saved: give its memory up (virsh managedsave-remove "
                     + "\(domain.name)), or start it and shut it down")
         }
-        if try await connection.summary(of: domain).isActive { try await connection.destroy(domain) }
+        try await connection.ensureOff(domain)
         try journal.append(.takeBack)
         try await DomainDisks(connection: connection, domain: domain)
             .pointBack(pointing.substitutions, to: pointing.xml)

@@ -75,17 +75,15 @@ struct BootEvidence: Sendable {
 
     /// Counts a boot that libvirt has seen to begin: a guest that restarts again and again need not say anything.
     ///
-    /// Unlike a banner it undoes nothing: what the guest said before may be read only after it.
+    /// Unlike a banner it undoes no failure: what the guest said before may be read only after it.
     mutating func restart() {
         if clock >= Self.lifeTime { (starts, clock) = ([:], 0) }
         let count = starts[Self.restarts, default: 0] + 1
         starts[Self.restarts] = count
+        if case .booted = verdict { verdict = .nothing }
         guard count >= Self.loopLimit else { return }
-        switch verdict {
-        case .nothing, .booted:
-            verdict = .failed(
-                Proof(name: Self.bootLoop, line: "the guest restarts again and again", hint: hint))
-        case .failed, .dead: return
+        if case .nothing = verdict {
+            verdict = .failed(Proof(name: Self.bootLoop, line: "the guest restarts again and again", hint: hint))
         }
     }
 

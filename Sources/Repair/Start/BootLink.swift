@@ -23,25 +23,23 @@ struct BootLink: Sendable {
         let numericID: Int?
         let hasConsole: Bool
 
-        /// What was found.
+        /// What was found by a connection.
         enum Found: Sendable {
             /// The same run of the domain.
             case again(BootLink)
             /// It is off.
-            case off
+            case off(Connection)
             /// It is another run of it, or none: what, in words.
-            case another(String)
-            /// No libvirt in time.
-            case none
+            case another(Connection, String)
         }
 
-        /// Tries until a libvirt answers that knows the domain.
-        func link(until deadline: ContinuousClock.Instant) async -> Found {
+        /// Tries until a libvirt answers that knows the domain; nil when none does in time.
+        func link(until deadline: ContinuousClock.Instant) async -> Found? {
             while ContinuousClock.now < deadline, !Task.isCancelled {
                 if let found = try? await find() { return found }
                 try? await Task.sleep(for: .milliseconds(200))
             }
-            return .none
+            return nil
         }
 
         private func find() async throws -> Found {
@@ -49,9 +47,13 @@ struct BootLink: Sendable {
             // First, so that nothing is missed between.
             let events = try await connection.lifecycleEvents()
             let summary = try await connection.summary(of: domain)
-            guard !summary.hasManagedSave else { return .another("somebody has saved it (virsh managedsave)") }
-            guard summary.isActive else { return .off }
-            guard summary.numericID == numericID else { return .another("it was started anew while libvirtd was gone") }
+            guard !summary.hasManagedSave else {
+                return .another(connection, "somebody has saved it (virsh managedsave)")
+            }
+            guard summary.isActive else { return .off(connection) }
+            guard summary.numericID == numericID else {
+                return .another(connection, "it was started anew while libvirtd was gone")
+            }
             let console = hasConsole ? try? await connection.openConsole(domain) : nil
             return .again(BootLink(connection: connection, console: console, events: events))
         }

@@ -60,15 +60,17 @@ struct BootWatch: Sendable {
             if case .disconnected = finding {
                 progress("the connection to libvirt broke: waiting for libvirtd")
                 switch await resumption.link(until: min(deadline, .now + Self.restartTimeout)) {
-                case .again(let next):
+                case .again(let next)?:
                     progress("libvirtd is back; waiting for proof that it boots")
                     (link, connection) = (next, next.connection)
                     // What was said meanwhile is lost: no line is made of two.
                     _ = reading.read([UInt8(ascii: "\n")])
                     finding = await first(until: deadline, link, channels, reading)
-                case .off: finding = .known(.failed, "it went off while libvirtd was gone" + reading.lastWords)
-                case .another(let what): finding = .known(.unknown, what)
-                case .none: break
+                case .off(let next)?:
+                    connection = next
+                    finding = .known(.failed, "it went off while libvirtd was gone" + reading.lastWords)
+                case .another(let next, let what)?: (connection, finding) = (next, .known(.unknown, what))
+                case nil: break
                 }
             }
             switch finding {

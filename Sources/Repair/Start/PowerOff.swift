@@ -29,7 +29,7 @@ struct PowerOff: Sendable {
                     + "plug: --force-off", kind: .refusal)
         }
         progress("pulling the plug")
-        try await connection.destroy(domain)
+        try await connection.ensureOff(domain)
     }
 
     private func isOffAfterAsking() async throws -> Bool {
