@@ -14,8 +14,12 @@ struct TalkingGuest: Sendable {
     private let set: DiskSet
     private let storage: Storage
 
+    /// - Parameters:
+    ///   - devices: a console to talk on, and what else.
+    ///   - extra: elements of the domain beside its devices.
     init(
-        _ shop: Workshop, saying words: String, then end: BootSector.End = .stops, _ storage: Storage = .qcow2
+        _ shop: Workshop, saying words: String, then end: BootSector.End = .stops, _ storage: Storage = .qcow2,
+        devices: String = "<serial type='pty'/>", extra: String = "", on libvirt: PrivateLibvirt = .shared
     ) async throws {
         self.shop = shop
         self.storage = storage
@@ -29,8 +33,8 @@ struct TalkingGuest: Sendable {
         try await storage.make(image, from: set.paths[0], over: nil)
         // Only with ACPI there is something that powers it off.
         try await shop.define(
-            [Workshop.disk(image, format: storage.format) + "<serial type='pty'/>"],
-            extra: "<features><acpi/></features>")
+            [Workshop.disk(image, format: storage.format) + devices],
+            extra: "<features><acpi/></features>" + extra, on: libvirt)
     }
 
     /// Whether the disk is, bit for bit, what it was.

@@ -53,7 +53,8 @@ struct TrialTests {
             let run = try await guest.afterBoot("--boot-timeout", "60")
             #expect(run.exitStatus == 6, "\(run)")
             #expect(run.domain?.boot.outcome == "failed")
-            #expect(run.domain?.boot.evidence == "it is off again (shutdown)", "\(run)")
+            #expect(
+                run.domain?.boot.evidence == "it is off again (shutdown); its console's last line: bye", "\(run)")
             #expect(guest.remains() == [])
             try #expect(await shop.snapshot() == before)
         }
@@ -212,6 +213,43 @@ struct BootProofTests {
             let said = words.trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(guest.consoleLogs().count == (said.isEmpty ? 0 : 1))
             #expect(guest.consoleLogs().allSatisfy { $0.contains(said) })
+        }
+    }
+
+    @Test func `a guest that crashes is said to, with the last words of its console`() async throws {
+        try await Workshop.with { shop in
+            _ = try await TalkingGuest(
+                shop, saying: TalkingGuest.panic, then: .panics, devices: "<serial type='pty'/><panic model='isa'/>",
+                extra: "<on_crash>destroy</on_crash>")
+            let run = try await shop.virtFsck("repair", "--boot-timeout", "60")
+            #expect(run.exitStatus == 3, "\(run)")
+            #expect(run.domain?.boot.outcome == "failed", "\(run)")
+            #expect(
+                run.domain?.boot.evidence == "the guest crashed (panicked); its console's last words: kernel panic: "
+                    + "Kernel panic - not syncing: x", "\(run)")
+        }
+    }
+
+    /// Where a guest could talk, and doesn't.
+    @Test(arguments: ["<serial type='pty'/>", ""])
+    func `a guest that restarts again and again fails, though it says nothing`(_ devices: String) async throws {
+        try await Workshop.with { shop in
+            _ = try await TalkingGuest(shop, saying: TalkingGuest.silence, then: .resets, devices: devices)
+            let run = try await shop.virtFsck("repair", "--boot-timeout", "60")
+            #expect(run.exitStatus == 3, "\(run)")
+            #expect(run.domain?.boot.outcome == "failed", "\(run)")
+            #expect(run.domain?.boot.evidence == "boot loop: the guest restarts again and again", "\(run)")
+        }
+    }
+
+    @Test func `a guest that may not restart is off`() async throws {
+        try await Workshop.with { shop in
+            _ = try await TalkingGuest(
+                shop, saying: TalkingGuest.silence, then: .resets, extra: "<on_reboot>destroy</on_reboot>")
+            let run = try await shop.virtFsck("repair", "--boot-timeout", "60")
+            #expect(run.exitStatus == 3, "\(run)")
+            #expect(run.domain?.boot.outcome == "failed", "\(run)")
+            #expect(run.domain?.boot.evidence.hasPrefix("it is off again (") == true, "\(run)")
         }
     }
 

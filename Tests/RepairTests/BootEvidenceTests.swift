@@ -223,4 +223,37 @@ struct BootEvidenceTests {
             if case .dead = reading.verdict { Issue.record("dead by a flood") }
         }
     }
+
+    @Test func `restarts that libvirt tells of are a boot loop, once they are as many as banners would be`() {
+        var reading = ConsoleReading()
+        for _ in 2..<BootEvidence.loopLimit {
+            reading.restart()
+            #expect(reading.verdict == .nothing)
+        }
+        reading.restart()
+        #expect(reading.verdict.proof?.name == BootEvidence.bootLoop)
+        #expect(Self.name(reading.verdict) == "failed")
+        let verdict = reading.verdict
+        // How long it lasts is measured: it must stay the same.
+        reading.restart()
+        #expect(reading.verdict == verdict)
+    }
+
+    @Test func `a guest that restarts in order, or has come up between, is in no loop`() {
+        for words in ["[   12.345678] reboot: Restarting system\r\n", "web login: \r\n"] {
+            var reading = ConsoleReading()
+            for _ in 0..<BootEvidence.loopLimit {
+                reading.read(Array(words.utf8))
+                reading.restart()
+            }
+            #expect(reading.verdict.proof?.name != BootEvidence.bootLoop, "\(words)")
+        }
+    }
+
+    @Test func `a restart that libvirt tells of does not take a panic back that is read later`() {
+        var reading = ConsoleReading()
+        reading.read(Array("Kernel panic - not syncing: x\r\n".utf8))
+        reading.restart()
+        #expect(Self.name(reading.verdict) == "dead")
+    }
 }

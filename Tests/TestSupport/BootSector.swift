@@ -12,6 +12,8 @@ public enum BootSector {
         case resets
         /// It tells QEMU's pvpanic device that it has panicked.
         case panics
+        /// It says nothing by itself, but its words each time that it gets a byte on the serial port.
+        case answers
     }
 
     /// Writes its program into a disk's first sector, before the partition table.
@@ -43,23 +45,36 @@ public enum BootSector {
             0xB0, 0x01,  // mov al, 1
             0xEE,  // out dx, al
         ]
+        let again: [UInt8] = [
+            0xEB, 0xD3,  // jmp listen
+        ]
         let last: [UInt8] =
             switch end {
             case .stops: []
             case .powersOff: powerOff
             case .resets: reset
             case .panics: panic
+            case .answers: again
             }
         let tail: [UInt8] =
             last + [
                 0xF4,  // stop: hlt
                 0xEB, 0xFD,  // jmp stop
             ]
-        return [
+        let listen: [UInt8] = [
+            0xBA, 0xFD, 0x03,  // listen: mov dx, line status of COM1
+            0xEC,  // wait: in al, dx
+            0xA8, 0x01,  // test al, a byte is there
+            0x74, 0xFB,  // jz wait
+            0xBA, 0xF8, 0x03,  // mov dx, COM1
+            0xEC,  // in al, dx
+        ]
+        let head = end == .answers ? listen : []
+        return head + [
             0x31, 0xC0,  // xor ax, ax
             0x8E, 0xD8,  // mov ds, ax
             0xFC,  // cld
-            0xBE, UInt8(31 + tail.count), 0x7C,  // mov si, words
+            0xBE, UInt8(head.count + 31 + tail.count), 0x7C,  // mov si, words
             0xAC,  // next: lodsb
             0x84, 0xC0,  // test al, al
             0x74, 0x12,  // jz end

@@ -68,7 +68,10 @@ public struct Workshop: Sendable {
     /// - Parameters:
     ///   - disks: `<disk>` elements; see ``disk(_:format:target:body:)``.
     ///   - suffix: for a second domain of the same test.
-    public func define(_ disks: [String], suffix: String = "", extra: String = "") async throws {
+    ///   - libvirt: where.
+    public func define(
+        _ disks: [String], suffix: String = "", extra: String = "", on libvirt: PrivateLibvirt = .shared
+    ) async throws {
         let xml = """
             <domain type='qemu'><name>\(name)\(suffix)</name><memory unit='MiB'>32</memory>
             <os><type arch='x86_64'>hvm</type></os>\(extra)
@@ -77,7 +80,7 @@ public struct Workshop: Sendable {
             """
         let file = "\(folder)/domain\(suffix).xml"
         try xml.write(toFile: file, atomically: true, encoding: .utf8)
-        try await PrivateLibvirt.shared.virsh("define", file)
+        try await libvirt.virsh("define", file)
     }
 
     /// A `<disk>` element of type file.
