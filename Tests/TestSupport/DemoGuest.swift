@@ -1,9 +1,8 @@
 import Foundation
-import Glibc
 
 /// The demo's guest: Debian's kernel, initrd and GRUB, its root on LVM. Made once for all tests of the process.
 public struct DemoGuest: Sendable {
-    /// Folder of `guest.qcow2`, `guest.env` and what ``disk(_:)`` made of it.
+    /// Folder of `guest.qcow2` and `guest.env`.
     public let folder: String
 
     /// How the disk is.
@@ -28,6 +27,12 @@ public struct DemoGuest: Sendable {
         guard FileManager.default.fileExists(atPath: "/usr/lib/grub/i386-pc/boot.img") else {
             return "lacks grub-pc-bin: make deps"
         }
+        let lists = (try? FileManager.default.contentsOfDirectory(atPath: "/var/lib/apt/lists")) ?? []
+        let variables = ProcessInfo.processInfo.environment
+        guard
+            lists.contains(where: { $0.contains("_Packages") }) || variables["KERNEL_DEB"] != nil
+                || variables["VIRT_FSCK_TEST_GUEST"] != nil
+        else { return "apt knows no kernel for the guest: apt-get update, or KERNEL_DEB=FILE" }
         return nil
     }()
 
@@ -38,9 +43,21 @@ public struct DemoGuest: Sendable {
     /// The one of this process. `VIRT_FSCK_TEST_GUEST=DIR` keeps it there between runs; `KERNEL_DEB=FILE` saves the download.
     public static func made() async throws -> DemoGuest { try await Maker.shared.made() }
 
+    /// Its kernel, taken out once.
+    public static func kernel() async throws -> Kernel { try await Maker.shared.kernel() }
+
     private actor Maker {
         static let shared = Maker()
         private var making: Task<DemoGuest, any Error>?
+        private var extracting: Task<Kernel, any Error>?
+
+        func kernel() async throws -> Kernel {
+            let extracting =
+                self.extracting
+                ?? Task { try await self.made().extractKernel(to: "\(TestHost.folder)/demo-kernel") }
+            self.extracting = extracting
+            return try await extracting.value
+        }
 
         func made() async throws -> DemoGuest {
             let making = self.making ?? Task { try await Self.make() }
@@ -60,9 +77,9 @@ public struct DemoGuest: Sendable {
 
     /// Makes a disk in a condition, as a new file.
     public func disk(_ condition: Condition, at path: String) async throws {
-        let made = "\(folder)/\(condition).qcow2"
+        let made = "\(TestHost.folder)/demo-\(condition).qcow2"
         if condition != .sound, !FileManager.default.fileExists(atPath: made) {
-            let draft = "\(made).\(getpid())"
+            let draft = "\(made).draft"
             try await Tool.output(of: "cp", ["\(folder)/guest.qcow2", draft])
             let root = try value("GUEST_ROOT_OFFSET")
             if condition == .hopeless { try await emptyInit(of: draft, root: root) }
@@ -89,22 +106,36 @@ public struct DemoGuest: Sendable {
         return nil
     }
 
-    /// Takes the kernel, and those of its modules, out of the disk.
-    ///
-    /// - Parameter modules: paths below the kernel's folder of modules.
-    public func extractKernel(_ modules: [String], to folder: String) async throws {
-        let raw = "\(folder)/\(UUID().uuidString).raw"
+    /// The guest's kernel outside of it, with what it takes to talk to virtio's ports.
+    public struct Kernel: Sendable {
+        /// Path of the kernel itself.
+        public let image: String
+        /// Paths of modules, in the order in which they load.
+        public let modules: [String]
+
+        fileprivate static let names = [
+            "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev",
+            "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci", "drivers/char/virtio_console",
+        ]
+    }
+
+    private func extractKernel(to folder: String) async throws -> Kernel {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let raw = "\(folder)/disk.raw"
         defer { try? FileManager.default.removeItem(atPath: raw) }
         try await Tool.output(of: "qemu-img", ["convert", "-O", "raw", "\(self.folder)/guest.qcow2", raw])
         let version = try value("GUEST_KERNEL")
         let boot = "\(raw)?offset=\(try value("GUEST_BOOT_OFFSET"))"
         try await Tool.output(of: "debugfs", ["-R", "dump /vmlinuz-\(version) \(folder)/vmlinuz", boot])
         let root = "\(raw)?offset=\(try value("GUEST_ROOT_OFFSET"))"
-        for module in modules {
-            let file = "\(folder)/\(URL(filePath: module).lastPathComponent)"
-            let inside = "/usr/lib/modules/\(version)/kernel/\(module)"
+        var modules: [String] = []
+        for name in Kernel.names {
+            let file = "\(folder)/\(URL(filePath: name).lastPathComponent).ko"
+            let inside = "/usr/lib/modules/\(version)/kernel/\(name).ko"
             try await Tool.output(of: "debugfs", ["-R", "dump \(inside) \(file)", root])
+            modules.append(file)
         }
+        return Kernel(image: "\(folder)/vmlinuz", modules: modules)
     }
 
     private func emptyInit(of disk: String, root: String) async throws {
