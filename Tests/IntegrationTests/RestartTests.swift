@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// libvirtd is restarted while a guest boots: the guest goes on without it, and so does whoever waits for it.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(30)))
 struct RestartTests {
     @Test(arguments: ["verified", "after-boot"])
     func `a guest that says after the restart that it is up has booted`(_ commit: String) async throws {
@@ -52,7 +52,7 @@ struct RestartTests {
     @Test func `without libvirtd a boot is not known`() async throws {
         try await withLibvirt { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
-            let waiting = try await Waiting.start(["--boot-timeout", "5"], on: shop, of: libvirt)
+            let waiting = try await Waiting.start(["--boot-timeout", "20"], on: shop, of: libvirt)
             try await libvirt.kill()
             let run = try await waiting.run.value
             #expect(run.exitStatus == 1, "\(run)")
@@ -70,7 +70,7 @@ struct RestartTests {
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
             let xml = try await libvirt.virsh("dumpxml", "--inactive", shop.name)
             let waiting = try await Waiting.start(
-                ["--commit", "after-boot", "--boot-timeout", "5"], on: shop, of: libvirt)
+                ["--commit", "after-boot", "--boot-timeout", "20"], on: shop, of: libvirt)
             try await libvirt.kill()
             let run = try await waiting.run.value
             #expect(run.domain?.boot.outcome == "unknown", "\(run)")
