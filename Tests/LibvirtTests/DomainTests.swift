@@ -104,6 +104,20 @@ struct DomainTests {
         #expect(try await connection.summaries() == [expected])
     }
 
+    @Test func `a domain is made sure to be off, whether or not it is`() async throws {
+        let host = try TestHost()
+        let connection = try await Connection.open(host.uri)
+        let web = try await connection.lookUp("web")
+        try #expect(await connection.summary(of: web).isActive)
+        for _ in 0..<2 {
+            try await connection.ensureOff(web)
+            try #expect(await !connection.summary(of: web).isActive)
+        }
+        let gone = DomainID(uuid: TestHost.uuid(99), name: "gone")
+        let error = await #expect(throws: LibvirtError.self) { try await connection.ensureOff(gone) }
+        #expect(error?.code == .noDomain)
+    }
+
     @Test func `a domain is defined, started, suspended, resumed and destroyed`() async throws {
         let host = try TestHost([])
         let connection = try await Connection.open(host.uri)
