@@ -55,7 +55,7 @@ struct BootWatch: Sendable {
             progress("started; waiting for proof that it boots")
             let isDeaf = console == nil && !channels.hasAgent
             let limit = isDeaf ? min(timeout, Self.deafTimeout) : timeout
-            let deadline = begin + limit
+            let deadline = ContinuousClock.now + limit
             var finding = await first(until: deadline, link, channels, reading)
             if case .disconnected = finding {
                 progress("the connection to libvirt broke: waiting for libvirtd")
@@ -63,8 +63,7 @@ struct BootWatch: Sendable {
                 case .again(let next)?:
                     progress("libvirtd is back; waiting for proof that it boots")
                     (link, connection) = (next, next.connection)
-                    // What was said meanwhile is lost: no line is made of two.
-                    _ = reading.read([UInt8(ascii: "\n")])
+                    reading.goOn()
                     finding = await first(until: deadline, link, channels, reading)
                 case .off(let next)?:
                     connection = next

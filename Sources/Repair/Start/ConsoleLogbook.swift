@@ -24,6 +24,14 @@ final class ConsoleLogbook: Sendable {
     /// The console has said its last.
     func end() { state.withLock { $0.hasEnded = true } }
 
+    /// It was opened again; what was said between is lost, and no line is made of two.
+    func goOn() {
+        state.withLock { state in
+            state.hasEnded = false
+            state.reading.read([UInt8(ascii: "\n")])
+        }
+    }
+
     /// Waits for the console's end: it is read by another task, and libvirt's word that a guest is off may come first.
     func end(within limit: Duration) async {
         let deadline = ContinuousClock.now + limit
