@@ -231,11 +231,14 @@ struct BootProofTests {
     }
 
     /// Where a guest could talk, and doesn't.
-    @Test(arguments: ["<serial type='pty'/>", ""])
+    @Test(arguments: [
+        "<serial type='pty'/>",
+        "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>",
+    ])
     func `a guest that restarts again and again fails, though it says nothing`(_ devices: String) async throws {
         try await Workshop.with { shop in
             _ = try await TalkingGuest(shop, saying: TalkingGuest.silence, then: .resets, devices: devices)
-            let run = try await shop.virtFsck("repair", "--boot-timeout", "60")
+            let run = try await shop.virtFsck("repair", "--boot-timeout", "200")
             #expect(run.exitStatus == 3, "\(run)")
             #expect(run.domain?.boot.outcome == "failed", "\(run)")
             #expect(run.domain?.boot.evidence == "boot loop: the guest restarts again and again", "\(run)")
