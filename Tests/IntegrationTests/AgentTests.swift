@@ -153,13 +153,15 @@ enum AgentGuest {
         let names = kernel.modules.map { URL(filePath: $0).lastPathComponent }
         let program = #"""
             #!/busybox sh
-            /busybox mkdir /bin /dev /proc
+            /busybox mkdir /bin /dev /sys
             /busybox --install -s /bin
             export PATH=/bin
             mount -t devtmpfs dev /dev
+            mount -t sysfs sys /sys
             for module in \#(names.joined(separator: " ")); do insmod "/$module"; done
-            until port=$(ls /dev/vport*); do sleep 0.1; done 2>/dev/null
-            exec 3<>"$port"
+            # Its node comes before it can be opened, its name afterwards.
+            until grep -qs guest_agent /sys/class/virtio-ports/*/name; do sleep 0.1; done
+            exec 3<>"$(ls /dev/vport*)"
             # Reading ends at once as long as nobody is there.
             asked() { until read -r question <&3; do sleep 0.1; done; }
             say() { echo "$1" >&3; }
