@@ -39,6 +39,7 @@ struct Attempts: Sendable {
     let folders: RunFolders
     let journal: Journal
     let merged: Merged
+    let checkers: CheckerBudget
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> Summary {
@@ -50,22 +51,37 @@ struct Attempts: Sendable {
         // One for all passes: names that were given to the daemon once mean what they meant then.
         let context = EngineContext(daemon: daemon, runner: runner, folders: folders, names: NameSource())
         var summary = Summary(results: [], seconds: [])
-        var selection: Set<Volume>?
+        var next = Pass()
         while true {
-            let selected = selection
-            let results = summary.results
-            let pass = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
-                try await attempt(on: overlays, context, watch, selected: selected, earlier: results)
+            let pass = next
+            let made = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
+                try await attempt(pass, on: overlays, context, watch)
             }
-            summary.results = pass.results
-            summary.seconds += pass.seconds
-            summary.merged = pass.merged
-            summary.trial = pass.trial
-            summary.disks = pass.disks
-            guard case .redo(let volumes) = pass.decision, selection == nil else { break }
-            selection = volumes
+            summary.seconds += made.seconds
+            guard !made.lacksMemory else {
+                progress("memory got short: once more, one checker at a time")
+                next.company = .unwanted
+                continue
+            }
+            summary.results = made.results
+            summary.merged = made.merged
+            summary.trial = made.trial
+            summary.disks = made.disks
+            guard case .redo(let volumes) = made.decision, pass.selected == nil else { break }
+            next.selected = volumes
+            next.earlier = made.results
         }
         return summary
+    }
+
+    /// How a pass over fresh overlays shall be made.
+    private struct Pass: Sendable {
+        /// The volumes that may be written to; nil for all.
+        var selected: Set<Volume>?
+        /// Results of the pass before; those of volumes that are not selected stand.
+        var earlier: [VolumeResult] = []
+        /// Whether checkers may run at the same time.
+        var company = VolumeChecks.Company.welcome
     }
 
     private struct Attempt: Sendable {
@@ -76,6 +92,8 @@ struct Attempts: Sendable {
         var trial: Pointing?
         var disks: [DiskFacts]
         var seconds: [StageTime]
+        /// Whether a checker gave up that may have lacked the memory which others took: then nothing of it counts.
+        var lacksMemory = false
     }
 
     /// What was seen of the disks, and what the checkers say.
@@ -85,13 +103,8 @@ struct Attempts: Sendable {
     }
 
     /// One pass over fresh overlays.
-    ///
-    /// - Parameters:
-    ///   - selected: the volumes that may be written to; nil for all.
-    ///   - earlier: results of the pass before; those of volumes that are not selected stand.
     private func attempt(
-        on overlays: Overlays, _ context: EngineContext, _ watch: StartGuard, selected: Set<Volume>?,
-        earlier: [VolumeResult]
+        _ pass: Pass, on overlays: Overlays, _ context: EngineContext, _ watch: StartGuard
     ) async throws -> Attempt {
         let clock = StageClock()
         let examination: Examination
@@ -99,19 +112,23 @@ struct Attempts: Sendable {
         case .nbd:
             let engine = NBDEngine(context: context)
             examination = try await engine.listening {
-                try await examine(overlays, by: engine, context, selected, earlier, clock)
+                try await examine(overlays, by: engine, context, pass, clock)
             }
         case .fuse:
-            examination = try await examine(
-                overlays, by: FUSEEngine(context: context), context, selected, earlier, clock)
+            examination = try await examine(overlays, by: FUSEEngine(context: context), context, pass, clock)
         case nil: throw DomainProblem(plan.engineReason)
         }
         let results = examination.results
         clock.lap("detach")
         let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
         var attempt = Attempt(
-            results: results, decision: Decision(results, writable: writable, written: selected),
+            results: results, decision: Decision(results, writable: writable, written: pass.selected),
             disks: examination.disks, seconds: [])
+        guard !results.contains(where: \.mayLackMemory) else {
+            attempt.lacksMemory = true
+            attempt.seconds = clock.laps
+            return attempt
+        }
         guard options.mode == .repair, options.commit != .never, mayTry(results) else {
             attempt.decision = .discard
             attempt.seconds = clock.laps
@@ -143,24 +160,21 @@ struct Attempts: Sendable {
 
     /// Attach: the whole disks where the kernel maps their parts, the parts themselves where the daemon does.
     private func examine(
-        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ selected: Set<Volume>?,
-        _ earlier: [VolumeResult], _ clock: StageClock
+        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ pass: Pass, _ clock: StageClock
     ) async throws -> Examination {
         progress("attaching (engine \(plan.engine?.rawValue ?? "none"))")
         switch plan.mapping {
         case .daemonNodes:
             return try await examine(
                 overlays: NodeMapping(nodes: overlays.nodes, engine: engine, context: context),
-                originals: NodeMapping(nodes: overlays.bases, engine: engine, context: context), selected, earlier,
-                clock)
+                originals: NodeMapping(nodes: overlays.bases, engine: engine, context: context), pass, clock)
         case .deviceMapper:
             try await KernelModule.load("dm_mod", sign: "/sys/class/misc/device-mapper", runner)
             return try await withDisks(overlays.nodes, .readWrite, engine) { upper in
                 try await withDisks(overlays.bases, .readOnly, engine) { lower in
                     try await examine(
                         overlays: DeviceMapping(disks: upper, run: folders.run, names: context.names),
-                        originals: DeviceMapping(disks: lower, run: folders.run, names: context.names), selected,
-                        earlier, clock)
+                        originals: DeviceMapping(disks: lower, run: folders.run, names: context.names), pass, clock)
                 }
             }
         }
@@ -181,8 +195,7 @@ struct Attempts: Sendable {
 
     /// Discover, Check and Verify.
     private func examine<Mapping: VolumeMapping>(
-        overlays: Mapping, originals: Mapping, _ selected: Set<Volume>?, _ earlier: [VolumeResult],
-        _ clock: StageClock
+        overlays: Mapping, originals: Mapping, _ pass: Pass, _ clock: StageClock
     ) async throws -> Examination {
         clock.lap("attach")
         progress("looking for volumes")
@@ -199,18 +212,17 @@ struct Attempts: Sendable {
             overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
             factReader: factReader)
-        var results: [VolumeResult] = []
-        for volume in findings.volumes {
-            try Task.checkCancellation()
-            if let selected, !selected.contains(volume) {
-                results += earlier.filter { $0.volume == volume }
-                continue
-            }
-            progress("checking \(volume.name) (\(volume.type.isEmpty ? "unknown" : volume.type))")
-            results.append(try await check.result(for: volume))
+        let volumes = FiledVolume.all(findings.volumes)
+        let results = try await VolumeChecks(
+            budget: checkers, company: pass.company, resources: Contention(plan).resources, progress: progress
+        ).results(of: volumes.filter { pass.selected?.contains($0.volume) ?? true }) {
+            try await check.result(for: $0)
         }
         clock.lap("check")
-        return Examination(results: results, disks: findings.disks)
+        let known = results + pass.earlier
+        return Examination(
+            results: findings.volumes.compactMap { volume in known.first { $0.volume == volume } },
+            disks: findings.disks)
     }
 
     /// Only where the domain is started there can be something to explain.

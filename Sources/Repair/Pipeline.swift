@@ -10,18 +10,22 @@ public struct Pipeline: Sendable {
     private let connection: Connection
     private let runner: any CommandRunner
     private let options: Options
+    private let checkers: CheckerBudget
     private let progress: @Sendable (ProgressEvent) -> Void
 
     /// A pipeline for the domains of a connection.
     ///
-    /// - Parameter progress: told what is being done; called from any thread.
+    /// - Parameters:
+    ///   - checkers: shared by everything that this pipeline does at once.
+    ///   - progress: told what is being done; called from any thread.
     public init(
         connection: Connection, runner: any CommandRunner, options: Options,
-        progress: @Sendable @escaping (ProgressEvent) -> Void
+        checkers: CheckerBudget = CheckerBudget(), progress: @Sendable @escaping (ProgressEvent) -> Void
     ) {
         self.connection = connection
         self.runner = runner
         self.options = options
+        self.checkers = checkers
         self.progress = progress
     }
 
@@ -237,7 +241,8 @@ public struct Pipeline: Sendable {
                 return try await StorageDaemon.run(by: runner, log: log) { daemon in
                     try await Attempts(
                         connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
-                        daemon: daemon, folders: folders, journal: journal, merged: merged, progress: progress
+                        daemon: daemon, folders: folders, journal: journal, merged: merged, checkers: checkers,
+                        progress: progress
                     ).run()
                 }
             }

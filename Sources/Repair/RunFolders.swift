@@ -77,4 +77,21 @@ enum FileName {
         let text = String(characters)
         return text.isEmpty || text.hasPrefix(".") ? "_" + text : text
     }
+
+    /// A safe name for each, in their order, of which no two are the same: `a/b_c` and `a_b/c` are two logical volumes.
+    ///
+    /// - Parameter taken: names that others have.
+    static func distinct(_ names: [String], besides taken: Set<String> = []) -> [String] {
+        var taken = taken
+        return names.map { name in
+            let plain = safe(name)
+            var candidate = plain
+            var number = 1
+            while !taken.insert(candidate).inserted {
+                number += 1
+                candidate = "\(plain)-\(number)"
+            }
+            return candidate
+        }
+    }
 }

@@ -18,7 +18,8 @@ struct Selection: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How many domains are worked on at once (default: as many as the host has cores).", valueName: "n"))
+            "How many domains are worked on at once, and how many checkers (default: as many as the host has cores).",
+            valueName: "n"))
     var jobs: Int?
 
     /// The domains that were named, each once.

@@ -22,7 +22,7 @@ extension Session {
             let connection = try await connection()
             report.connection = try await connection.uri()
             report.host = try await connection.hostname()
-            let workers = workers(connection, options)
+            let workers = workers(connection, options, jobs: selection.jobs)
             let pipeline = workers.pipeline
             let fleet = Fleet(jobs: selection.jobs)
             if let problem = RemoteConnection.problem(uri: report.connection) {

@@ -27,12 +27,14 @@ struct Session: ParsableArguments {
         let hurry: @Sendable () -> Void
     }
 
-    func workers(_ connection: Connection, _ options: Options) -> Workers {
+    /// - Parameter jobs: how many checkers run at once; nil for as many as the host has cores.
+    func workers(_ connection: Connection, _ options: Options, jobs: Int? = nil) -> Workers {
         let progress = ProgressLine(isShown: !quiet)
         let runner = HostCommandRunner()
         return Workers(
             pipeline: Pipeline(
-                connection: connection, runner: runner, options: options, progress: { progress.show($0) }),
+                connection: connection, runner: runner, options: options, checkers: CheckerBudget(places: jobs),
+                progress: { progress.show($0) }),
             progress: progress,
             hurry: runner.hurry)
     }

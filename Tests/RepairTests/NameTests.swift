@@ -17,6 +17,14 @@ struct NameTests {
         #expect(FileName.safe("." + String(repeating: "x", count: 500)).utf8.count <= 101)
     }
 
+    @Test func `names that become the same are told apart, in their order`() {
+        #expect(FileName.distinct(["a/b_c", "a_b/c", "x", "a b c"]) == ["a_b_c", "a_b_c-2", "x", "a_b_c-3"])
+        #expect(FileName.distinct(["a/b", "a_b-2", "a_b"]) == ["a_b", "a_b-2", "a_b-3"])
+        #expect(FileName.distinct(["run", "vda"], besides: ["run"]) == ["run-2", "vda"])
+        let long = String(repeating: "x", count: 100)
+        #expect(FileName.distinct([long + "1", long + "2"]) == [long, long + "-2"])
+    }
+
     @Test func `an overlay is named after its disk, its run and its target`() {
         let name = OverlayName.make(disk: "/images/web.qcow2", target: "vda", run: "0123456789ab")
         #expect(name == "web.qcow2.virt-fsck-0123456789ab-vda.qcow2")

@@ -303,6 +303,6 @@ struct VolumeCheckTests {
             originals: FakeMapping(name: "original", file: file, script: script),
             runner: ScriptedRunner(script: script, missing: missing), sandbox: Sandbox(.privilegesOnly), allowances: [],
             folders: folders, overlayRoom: OverlayRoom(folders: [folder])
-        ).result(for: volume)
+        ).result(for: FiledVolume(volume: volume, name: FileName.safe(volume.name)))
     }
 }

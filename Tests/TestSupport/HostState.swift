@@ -74,7 +74,8 @@ public enum HostState {
         for log in logs(ofDomain: name) { try? FileManager.default.removeItem(atPath: "/var/log/virt-fsck/\(log)") }
     }
 
-    private static func logs(ofDomain name: String) -> [String] {
+    /// Names of the folders with the logs of a domain's runs.
+    public static func logs(ofDomain name: String) -> [String] {
         contents("/var/log/virt-fsck").filter { $0.hasPrefix("\(name)-") }
     }
 

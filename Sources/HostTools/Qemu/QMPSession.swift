@@ -43,6 +43,7 @@ actor QMPSession {
     private var seen = Seen()
     private var nextID: Int64 = 1
     private var end: QMPError?
+    private var sending: Task<Void, Never>?
 
     /// - Parameter send: writes one line to the process.
     init(send: @Sendable @escaping (String) async throws -> Void) {
@@ -66,7 +67,10 @@ actor QMPSession {
         defer { clock.cancel() }
         return try await withCheckedThrowingContinuation { continuation in
             answers[id] = (command, continuation)
-            Task {
+            // One line after the other: two that are written at once would mix.
+            let earlier = sending
+            sending = Task {
+                await earlier?.value
                 do {
                     try await self.send(line + "\n")
                 } catch {

@@ -64,7 +64,7 @@ struct FUSEEngine: Engine {
     }
 
     private func serialize(_ path: String) throws {
-        let folder = "\(context.folders.runtime)/fusectl"
+        let folder = "\(context.folders.runtime)/\(context.names.next("fusectl"))"
         try Files.makeFolder(folder)
         defer { try? Files.removeFolder(folder) }
         try FUSEConnection.serialize(path, mountingAt: folder)

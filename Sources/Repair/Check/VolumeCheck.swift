@@ -28,7 +28,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     /// Checks a volume; whatever the checker does, the answer is a verdict.
     ///
     /// - Throws: only what breaks the whole attachment (a daemon that died, a device that can't be taken down).
-    func result(for volume: Volume) async throws -> VolumeResult {
+    func result(for filed: FiledVolume) async throws -> VolumeResult {
+        let volume = filed.volume
         switch volume.content {
         case .nothingToCheck(_, let why):
             return VolumeResult(volume: volume, outcome: .skipped, message: why)
@@ -49,23 +50,27 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
                     program: checker.program, package: DebianPackage.providing(checker.program))
                 return VolumeResult(volume: volume, outcome: .unsupported, message: missing.description)
             }
-            return try await check(volume, at: layout, with: checker)
+            return try await check(filed, at: layout, with: checker)
         }
     }
 
-    private func check(_ volume: Volume, at layout: Layout, with checker: Checker) async throws -> VolumeResult {
+    private func check(
+        _ filed: FiledVolume, at layout: Layout, with checker: Checker
+    ) async throws -> VolumeResult {
+        let volume = filed.volume
         var result = VolumeResult(volume: volume, outcome: .unrepaired)
-        let name = FileName.safe(volume.name)
-        result.log = "\(folders.log)/\(name).log"
-        let log = try folders.openLog(name)
+        result.log = "\(folders.log)/\(filed.name).log"
+        let log = try folders.openLog(filed.name)
         defer { try? log.close() }
         let start = ContinuousClock.now
         result.message = "\(checker.program) repairs it, and finds errors again each time"
         for round in 1...Self.rounds {
-            let repair = try await repair(volume, at: layout, with: checker, log: log)
+            let repair = try await repair(filed, at: layout, with: checker, log: log)
+            result.mayLackMemory = repair.mayLackMemory
             result.exitStatus = repair.exitStatus
             let judgement = try await judge(repair, by: checker, in: round) { mapping in
-                let run = try await look(volume, at: layout, of: mapping, with: checker, log: log)
+                let run = try await look(filed, at: layout, of: mapping, with: checker, log: log)
+                if run.mayLackMemory { result.mayLackMemory = true }
                 result.facts = run.facts
                 return run.claim
             }
@@ -90,6 +95,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var change: String?
         /// Whether `change` is a repair by itself.
         var isChanged = false
+        /// Whether it gave up and may have wanted more memory.
+        var mayLackMemory = false
         /// What was seen beside it.
         var facts: VolumeFacts?
     }
@@ -121,14 +128,14 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
 
     /// Lets the checker repair on the overlay. Its claim counts only when everything it wrote is on disk.
     private func repair(
-        _ volume: Volume, at layout: Layout, with checker: Checker, log: FileDescriptor
+        _ filed: FiledVolume, at layout: Layout, with checker: Checker, log: FileDescriptor
     ) async throws -> Run {
         try await overlays.withDevice(for: layout, access: .readWrite) { device in
             var run: Run
             switch checker {
             case .ext:
                 let before = try ExtSuperblock(device: device.path)
-                run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+                run = try await self.run(checker, .readWrite, on: device, filed, log: log)
                 let after = try ExtSuperblock(device: device.path)
                 if before?.needsReplay == true {
                     run.isChanged = true
@@ -141,14 +148,14 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
                 }
             case .xfs(log: .discard):
                 // Only a log that can't be kept is thrown away.
-                run = try await self.run(.xfs(log: .keep), .readWrite, on: device, volume: volume, log: log)
+                run = try await self.run(.xfs(log: .keep), .readWrite, on: device, filed, log: log)
                 if run.exitStatus == Checker.xfsNeedsReplay {
-                    run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+                    run = try await self.run(checker, .readWrite, on: device, filed, log: log)
                     run.isChanged = true
                     run.change = "the changes in its log were discarded, as allowed"
                 }
             case .fat, .xfs:
-                run = try await self.run(checker, .readWrite, on: device, volume: volume, log: log)
+                run = try await self.run(checker, .readWrite, on: device, filed, log: log)
             }
             do {
                 try device.sync()
@@ -162,25 +169,25 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
 
     /// Lets the checker look without writing.
     private func look(
-        _ volume: Volume, at layout: Layout, of mapping: Mapping, with checker: Checker, log: FileDescriptor
+        _ filed: FiledVolume, at layout: Layout, of mapping: Mapping, with checker: Checker, log: FileDescriptor
     ) async throws -> Run {
         try await mapping.withDevice(for: layout, access: .readOnly) { device in
-            async let facts = checker == .ext ? factReader?.facts(on: device, of: volume) : nil
-            var run = try await self.run(checker, .readOnly, on: device, volume: volume, log: log)
+            async let facts = checker == .ext ? factReader?.facts(on: device, filedAs: filed.name) : nil
+            var run = try await self.run(checker, .readOnly, on: device, filed, log: log)
             run.facts = await facts
             return run
         }
     }
 
     private func run(
-        _ checker: Checker, _ mode: DeviceAccess, on device: AttachedDevice, volume: Volume, log: FileDescriptor
+        _ checker: Checker, _ mode: DeviceAccess, on device: AttachedDevice, _ filed: FiledVolume, log: FileDescriptor
     ) async throws -> Run {
-        let name = FileName.safe(volume.name)
+        let name = filed.name
         let node = try DeviceNode.create(
             at: "\(folders.devices)/check-\(name)", for: device.number, owner: Sandbox.userID, group: Sandbox.userID)
         defer { try? node.remove() }
         // An hour, and one more for each TiB: e2fsck on a slow disk takes minutes per TiB.
-        let limit = Duration.seconds(3600 * (1 + Int64(clamping: volume.size >> 40)))
+        let limit = Duration.seconds(3600 * (1 + Int64(clamping: filed.volume.size >> 40)))
         let shown = Sandbox.Device(node: node.path, name: name)
         let command = sandbox.confine(
             Command(
@@ -199,6 +206,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
                 on: status, log: "\(folders.log)/\(name).log", from: start, limit: sandbox.limits.memory)
         {
             run.claim = .gaveUp("\(why); \(remark)")
+            run.mayLackMemory = true
         }
         if let words = try DeviceTrouble.words(in: "\(folders.log)/\(name).log", from: start) {
             run.claim = .gaveUp(

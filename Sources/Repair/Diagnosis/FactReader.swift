@@ -13,9 +13,11 @@ struct FactReader: Sendable {
     private static var timeout: Duration { .seconds(20) }
 
     /// The facts of an ext filesystem; nil where they can't be had: a repair never fails for the want of them.
-    func facts(on device: AttachedDevice, of volume: Volume) async -> VolumeFacts? {
+    ///
+    /// - Parameter name: for its files, which no other volume has.
+    func facts(on device: AttachedDevice, filedAs name: String) async -> VolumeFacts? {
         guard runner.path(of: "debugfs") != nil else { return nil }
-        let name = "facts-\(FileName.safe(volume.name))"
+        let name = "facts-\(name)"
         guard
             let node = try? DeviceNode.create(
                 at: "\(folder)/\(name)", for: device.number, owner: Sandbox.userID, group: Sandbox.userID)

@@ -32,6 +32,8 @@ public struct VolumeResult: Hashable, Sendable {
     public var log: String?
     /// What a diagnosis needs of the filesystem that stays; nil where it was not asked for, or could not be had.
     var facts: VolumeFacts?
+    /// Whether a checker gave up that may have got less memory than it wanted: alone it may do better.
+    var mayLackMemory = false
 
     /// Whether the filesystem could be trusted now.
     var isSound: Bool { outcome == .clean || outcome == .repaired || outcome == .skipped }
