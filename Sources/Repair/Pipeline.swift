@@ -53,7 +53,11 @@ public struct Pipeline: Sendable {
     }
 
     /// Takes a domain the whole way. Whatever happens to it becomes its row of the report.
-    public func outcome(ofRepairing selector: String) async -> DomainOutcome {
+    ///
+    /// - Parameter whenWaiting: told when the domain was started and its guest is waited for: hardly any work is left then.
+    public func outcome(
+        ofRepairing selector: String, whenWaiting: @escaping @Sendable () -> Void = {}
+    ) async -> DomainOutcome {
         await row(for: selector) { plan in
             let clock = ContinuousClock.now
             // Nobody but root can take the lock; the plan says so in words.
@@ -78,14 +82,15 @@ public struct Pipeline: Sendable {
                 accepted = try await self.accepted(domain.uuid, &plan)
             }
             try locks.cover(accepted)
-            var outcome = try await repair(accepted)
+            var outcome = try await repair(accepted, whenWaiting)
             outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
             // A trial has started it already.
             if outcome.boot == nil {
                 if let reason = reasonNotToStart(outcome) {
                     outcome.boot = .notStarted(reason)
                 } else {
-                    outcome.boot = await bootWatch(accepted, log: outcome.log ?? options.logFolder).run().boot
+                    let watch = bootWatch(accepted, log: outcome.log ?? options.logFolder, whenWaiting)
+                    outcome.boot = await watch.run().boot
                 }
             }
             outcome.diagnosis = Diagnosis(of: outcome)?.findings
@@ -200,13 +205,15 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private func repair(_ plan: Plan) async throws -> DomainOutcome {
+    private func repair(
+        _ plan: Plan, _ whenWaiting: @escaping @Sendable () -> Void
+    ) async throws -> DomainOutcome {
         var outcome = DomainOutcome(plan: plan, outcome: .failed)
         let folders = RunFolders(domain: plan.domain.name, logFolder: options.logFolder)
         outcome.log = folders.log
         let merged = Attempts.Merged()
         do {
-            let (summary, boot) = try await attempts(plan, folders, merged)
+            let (summary, boot) = try await attempts(plan, folders, merged, whenWaiting)
             outcome.take(summary)
             outcome.boot = boot
             if summary.trial != nil, boot?.outcome == .failed {
@@ -218,7 +225,7 @@ public struct Pipeline: Sendable {
             plan.engine = plan.secondEngine
             plan.engineReason = "every nbd device is in use"
             plan.secondEngine = nil
-            return try await repair(plan)
+            return try await repair(plan, whenWaiting)
         } catch {
             // What is merged is merged, whatever fails afterwards.
             guard let summary = merged.summary else { throw error }
@@ -229,7 +236,7 @@ public struct Pipeline: Sendable {
     }
 
     private func attempts(
-        _ plan: Plan, _ folders: RunFolders, _ merged: Attempts.Merged
+        _ plan: Plan, _ folders: RunFolders, _ merged: Attempts.Merged, _ whenWaiting: @escaping @Sendable () -> Void
     ) async throws -> (Attempts.Summary, Boot?) {
         let progress: @Sendable (String) -> Void = { [progress] text in
             progress(ProgressEvent(domain: plan.domain.name, text: text))
@@ -249,17 +256,19 @@ public struct Pipeline: Sendable {
             guard let pointing = summary.trial else { return (summary, nil) }
             let trial = Trial(
                 connection: connection, domain: plan.domain, journal: journal, pointing: pointing, progress: progress)
-            let (boot, end) = try await trial.run(bootWatch(plan, log: folders.log))
+            let (boot, end) = try await trial.run(bootWatch(plan, log: folders.log, whenWaiting))
             if end == .merged { summary.merged = Set(pointing.substitutions.map(\.target)) }
             return (summary, boot)
         }
     }
 
-    private func bootWatch(_ plan: Plan, log: String) -> BootWatch {
-        BootWatch(connection: connection, domain: plan.domain, timeout: options.bootTimeout, log: log) {
-            [progress] text in
-            progress(ProgressEvent(domain: plan.domain.name, text: text))
-        }
+    private func bootWatch(
+        _ plan: Plan, log: String, _ whenWaiting: @escaping @Sendable () -> Void
+    ) -> BootWatch {
+        BootWatch(
+            connection: connection, domain: plan.domain, timeout: options.bootTimeout, log: log,
+            progress: { [progress] text in progress(ProgressEvent(domain: plan.domain.name, text: text)) },
+            whenWaiting: whenWaiting)
     }
 
     /// Writes the run's journal around it. It stays where the domain's XML may name overlays, or something can't be taken

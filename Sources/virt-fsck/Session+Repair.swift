@@ -32,8 +32,8 @@ extension Session {
                 let failed = try await Survey(connection: connection).domains().filter {
                     $0.isFailed && selection.admits($0.summary.id.name)
                 }
-                let planned = await fleet.outcomes(of: failed.map(\.summary.id.uuid)) {
-                    await pipeline.outcome(ofPlanning: $0)
+                let planned = await fleet.outcomes(of: failed.map(\.summary.id.uuid)) { uuid, _ in
+                    await pipeline.outcome(ofPlanning: uuid)
                 }
                 report.domains = planned
                 let ready = planned.filter { $0.outcome == .planned }.compactMap(\.uuid)
@@ -53,7 +53,9 @@ extension Session {
                     report.domains = planned.map { row in row.uuid.flatMap { rows[$0] } ?? row }
                 }
             } else if common.dryRun {
-                report.domains = await fleet.outcomes(of: selection.named) { await pipeline.outcome(ofPlanning: $0) }
+                report.domains = await fleet.outcomes(of: selection.named) { name, _ in
+                    await pipeline.outcome(ofPlanning: name)
+                }
             } else {
                 report.domains = await work(on: selection.named, fleet, workers, &report)
             }
@@ -78,8 +80,8 @@ extension Session {
     ) async -> [DomainOutcome] {
         let (outcomes, isCancelled) = await cancelledBySignals(hurry: workers.hurry) {
             let outcomes = await workers.progress.reminding {
-                await fleet.outcomes(of: domains) {
-                    await workers.pipeline.outcome(ofRepairing: $0)
+                await fleet.outcomes(of: domains) { domain, turn in
+                    await workers.pipeline.outcome(ofRepairing: domain) { turn.onlyWaits() }
                 } whenDone: { outcome, count in
                     guard domains.count > 1 else { return }
                     let words = "done (\(count) of \(domains.count)): \(outcome.outcome.rawValue)"

@@ -10,6 +10,8 @@ struct BootWatch: Sendable {
     /// Folder for what the console said and for a picture of the screen.
     let log: String
     let progress: @Sendable (String) -> Void
+    /// Told when it was started, and nothing is left to do but to wait.
+    let whenWaiting: @Sendable () -> Void
 
     /// A guest that nobody can hear is watched only for a crash.
     private static let deafTimeout = Duration.seconds(15)
@@ -53,6 +55,7 @@ struct BootWatch: Sendable {
                 return (boot, connection)
             }
             progress("started; waiting for proof that it boots")
+            whenWaiting()
             let isDeaf = console == nil && !channels.hasAgent
             let limit = isDeaf ? min(timeout, Self.deafTimeout) : timeout
             let deadline = ContinuousClock.now + limit
