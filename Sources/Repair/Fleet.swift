@@ -17,8 +17,8 @@ public struct Fleet: Sendable {
         self.jobs = max(1, jobs ?? Files.coreCount)
     }
 
-    /// What came of each domain, in the order in which they were given. After a cancellation no more are begun, and those have
-    /// no row.
+    /// What came of each domain, in the order in which they were given. After a cancellation no more are begun:
+    /// the rows of those are still `planned`, and say so.
     ///
     /// - Parameters:
     ///   - selectors: of the domains, as virsh takes them.
@@ -52,6 +52,10 @@ public struct Fleet: Sendable {
                     rows[index] = outcome
                     whenDone(outcome, rows.count)
                 }
+            }
+            for (index, selector) in waiting {
+                rows[index] = DomainOutcome(
+                    name: selector, outcome: .planned, message: "cancelled before its turn: nothing was done")
             }
             return rows.sorted { $0.key < $1.key }.map(\.value)
         }

@@ -50,7 +50,13 @@ extension Session {
                             row.name = name
                             return row
                         }
-                    report.domains = planned.map { row in row.uuid.flatMap { rows[$0] } ?? row }
+                    report.domains = planned.map { plan in
+                        guard let row = plan.uuid.flatMap({ rows[$0] }) else { return plan }
+                        guard row.outcome == .planned else { return row }
+                        var plan = plan
+                        plan.message = row.message
+                        return plan
+                    }
                 }
             } else if common.dryRun {
                 report.domains = await fleet.outcomes(of: selection.named) { name, _ in

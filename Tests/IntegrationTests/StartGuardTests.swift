@@ -144,7 +144,7 @@ struct StartGuardTests {
                 for verb in ["repair", "check"] {
                     let second = try await VirtFsck.run([verb, "--quiet", shop.name])
                     let expected = try Regex(
-                        "\(shop.name): refused: \(shop.name): virt-fsck \\(pid \\d+, since 20[-0-9]+ [:0-9]+ UTC\\) is working on it; "
+                        "\(shop.name): refused: virt-fsck \\(pid \\d+, since 20[-0-9]+ [:0-9]+ UTC\\) is working on it; "
                             + "wait until that has ended\n")
                     #expect(second.exitStatus == 8, "\(second)")
                     #expect(second.errorOutput.contains(expected), "\(second)")

@@ -70,6 +70,9 @@ struct FleetTurnTests {
         }
         while chronicle.events.isEmpty { await Task.yield() }
         running.cancel()
-        #expect(await running.value.map(\.name) == ["a", "b"])
+        let rows = await running.value
+        #expect(rows.map(\.name) == ["a", "b", "c"])
+        #expect(rows.map(\.outcome) == [.clean, .clean, .planned])
+        #expect(rows.last?.message == "cancelled before its turn: nothing was done")
     }
 }

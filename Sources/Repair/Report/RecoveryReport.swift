@@ -48,8 +48,11 @@ public struct RecoveryReport: Sendable {
     }
 
     private func lines(_ isWanted: (RecoveryOutcome) -> Bool) -> String {
-        runs.filter(isWanted).map { "\($0.name): \($0.outcome.rawValue): \($0.message)".escapedForTerminal + "\n" }
-            .joined()
+        runs.filter(isWanted).map { run in
+            // What stands alone elsewhere says its domain's name itself.
+            let words = run.message.removingPrefix("\(run.name): ")
+            return "\(run.name): \(run.outcome.rawValue): \(words)".escapedForTerminal + "\n"
+        }.joined()
     }
 
     /// The report as one JSON document, with a newline at its end.

@@ -21,8 +21,11 @@ public struct TextReport: Hashable, Sendable {
             switch domain.outcome {
             case .refused, .failed:
                 problems += domain.message.split(separator: "\n").map {
-                    Self.line(domain, "\(domain.outcome.rawValue): \($0)")
+                    // What stands alone elsewhere says its domain's name itself.
+                    let words = String($0).removingPrefix("\(domain.name): ")
+                    return Self.line(domain, "\(domain.outcome.rawValue): \(words)")
                 }
+            case .planned where !domain.message.isEmpty: results.append(Self.line(domain, domain.message))
             case .planned: results += Self.plan(domain)
             default: results += Self.lines(domain, verbosity)
             }
