@@ -105,6 +105,16 @@ struct BadInputTests {
 
     // MARK: The image
 
+    @Test func `a domain that somebody has given a gone overlay again is told its disk`() async throws {
+        try await Workshop.with { shop in
+            let disk = "\(shop.disks)/disk.img"
+            try await Filesystem.ext4.make(at: disk)
+            let overlay = "\(disk).virt-fsck-0123456789ab-vda.qcow2"
+            try await shop.define([Workshop.disk(overlay, format: "qcow2")])
+            try await expectRefusal("vda", overlay, "is gone", "virsh edit", "its disk back, \(disk),", in: shop)
+        }
+    }
+
     @Test func `a missing disk`() async throws {
         try await Workshop.with { shop in
             try await shop.define([Workshop.disk("\(shop.disks)/gone.qcow2", format: "qcow2")])

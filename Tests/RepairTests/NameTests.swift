@@ -29,6 +29,10 @@ struct NameTests {
         let name = OverlayName.make(disk: "/images/web.qcow2", target: "vda", run: "0123456789ab")
         #expect(name == "web.qcow2.virt-fsck-0123456789ab-vda.qcow2")
         #expect(OverlayName.isOurs("/images/\(name)"))
+        #expect(OverlayName.disk(ofOverlay: "/images/\(name)") == "web.qcow2")
+        let again = OverlayName.make(disk: name, target: "vda", run: "0123456789ab")
+        #expect(OverlayName.disk(ofOverlay: "/images/\(again)") == name)
+        #expect(OverlayName.disk(ofOverlay: "/images/web.qcow2") == nil)
     }
 
     @Test func `disks of one name in two folders have overlays of two names`() {

@@ -169,7 +169,10 @@ struct PlanTests {
             "vda: an interrupted run left the domain on its overlay /images/web.qcow2.virt-fsck-0123456789ab.qcow2; everything "
                 + "repaired is in there, and the domain can be started as it is; finish the run with: virt-fsck recover "
                 + "(where that knows no run any more: qemu-img commit, then virsh edit)"
-        ) { $0.path = "/images/web.qcow2.virt-fsck-0123456789ab.qcow2" },
+        ) {
+            $0.path = "/images/web.qcow2.virt-fsck-0123456789ab.qcow2"
+            $0.status = try? FileStatus(of: "/etc/passwd")
+        },
         Case(
             "in use", "vda: /images/web.qcow2 is used by a, b too; a repair would change that domain's disk"
         ) { $0.otherUsers = ["b", "a"] },

@@ -46,8 +46,8 @@ public struct DiskInventory: Sendable {
     public var lockProblem: String?
     /// What libvirt does with the disk of an active domain; nil where it does nothing.
     public var blockJob: BlockJobKind?
-    /// A path of ours that a run before this one left in the XML.
-    public var isOverlayOfOurs: Bool { path.map(OverlayName.isOurs) ?? false }
+    /// An overlay of ours that is there, and that a run before this one left in the XML.
+    public var isOverlayOfOurs: Bool { status != nil && path.map(OverlayName.isOurs) ?? false }
 }
 
 /// Reads inventories from libvirt and qemu-img.
@@ -96,6 +96,9 @@ struct InventoryReader {
                 inventory.path = try await connection.volumePath(pool: pool, volume: name)
             }
             guard let path = inventory.path else { return inventory }
+            guard Files.exists(path) || OverlayName.disk(ofOverlay: path) == nil else {
+                throw Self.goneOverlay(path)
+            }
             let status = try FileStatus(of: path)
             inventory.status = status
             inventory.attributes = try FileAttributes(of: path)
@@ -184,6 +187,17 @@ struct InventoryReader {
             if header.backingFormat == "raw" { return layers }
         }
         return layers + ((try? await chain(path: path, format: format))?.dropFirst().map(\.path) ?? [])
+    }
+
+    /// Who reads a domain's XML while it is repaired and defines it afterwards (an editor that was open all the time, a tool
+    /// that deploys) gives it an overlay that has gone since.
+    private static func goneOverlay(_ path: String) -> DomainProblem {
+        let name = OverlayName.disk(ofOverlay: path) ?? ""
+        let beside = "\(Files.folder(of: path))/\(name)"
+        return DomainProblem(
+            "\(path): was an overlay of virt-fsck's, which is gone since its repair was merged or thrown away; somebody defined "
+                + "the domain again as it was meanwhile. Give it its disk back, \(Files.exists(beside) ? beside : name), with "
+                + "its format: virsh edit")
     }
 
     private static func words(for error: any Error, path: String?) -> String {

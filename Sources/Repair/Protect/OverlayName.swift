@@ -9,6 +9,14 @@ enum OverlayName {
         return "\(file)\(mark)\(run)-\(FileName.safe(target)).qcow2"
     }
 
+    /// The file name of the disk that an overlay of ours was made for; nil where the path doesn't look like one.
+    static func disk(ofOverlay path: String) -> String? {
+        guard isOurs(path), let file = path.split(separator: "/").last else { return nil }
+        // The disk's own name may have the mark, too.
+        let start = file.indices.last { file[$0...].hasPrefix(mark) }
+        return start.map { String(file[..<$0]) }
+    }
+
     /// Whether a path looks like an overlay of ours.
     static func isOurs(_ path: String) -> Bool {
         path.hasSuffix(".qcow2") && path.split(separator: "/").last?.contains(mark) ?? false
