@@ -4,7 +4,7 @@ import Testing
 
 /// An agent in a real guest, good and bad. libvirt connects to it only when the guest has opened its port.
 @Suite(
-    .enabled(if: DemoGuest.obstacle == nil, "\(DemoGuest.obstacle ?? "")"), .timeLimit(.minutes(30)))
+    .enabled(if: DemoGuest.obstacle == nil, "\(DemoGuest.obstacle ?? "")"), .timeLimit(.minutes(40)))
 struct AgentTests {
     @Test(arguments: [AgentGuest.Agent.live, .slow])
     func `an agent that answers proves the boot, also when it takes its time`(_ agent: AgentGuest.Agent) async throws {

@@ -4,7 +4,7 @@ import Testing
 
 /// A guest with a real boot path through the whole circle: dead while libvirt says running, found, repaired, and up again.
 @Suite(
-    .enabled(if: DemoGuest.obstacle == nil, "\(DemoGuest.obstacle ?? "")"), .serialized, .timeLimit(.minutes(30)))
+    .enabled(if: DemoGuest.obstacle == nil, "\(DemoGuest.obstacle ?? "")"), .serialized, .timeLimit(.minutes(40)))
 struct RealGuestTests {
     @Test func `a guest that is dead while libvirt says running is found, repaired, and boots`() async throws {
         try await Workshop.with { shop in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// libvirtd is restarted while a guest boots: the guest goes on without it, and so does whoever waits for it.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(30)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct RestartTests {
     @Test(arguments: ["verified", "after-boot"])
     func `a guest that says after the restart that it is up has booted`(_ commit: String) async throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Volumes of one domain that are checked at once.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct SideBySideTests {
     @Test(arguments: TestHost.engines)
     func `two disks that are checked at once become what they become one after the other`(

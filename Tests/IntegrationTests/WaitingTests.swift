@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Guests that take their time to boot.
-@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(40)))
 struct WaitingTests {
     @Test(arguments: ["verified", "after-boot"])
     func `while a guest boots the next domain has its turn`(_ commit: String) async throws {

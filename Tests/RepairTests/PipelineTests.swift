@@ -10,6 +10,8 @@ import Testing
 /// A host of one test: libvirt's test driver on a file, and a folder for images.
 final class TestHost: Sendable {
     let folder: String
+    /// Of its domain. Its own: locks are the host's, and tests run at once.
+    let uuid = UUID().uuidString.lowercased()
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.path + "/pipeline-\(UUID().uuidString)"
@@ -27,7 +29,7 @@ final class TestHost: Sendable {
         let xml = """
             <node>
               <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
-                <name>web</name><uuid>\(Sample.uuid)</uuid><memory>8192</memory><os><type>hvm</type></os>
+                <name>web</name><uuid>\(uuid)</uuid><memory>8192</memory><os><type>hvm</type></os>
                 <devices>\(disks)</devices><test:runstate>\(runState)</test:runstate>
               </domain>\(more)
             </node>

@@ -27,7 +27,7 @@ private struct Failure: Error, Hashable {
     var words: String
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct VolumeChecksTests {
     private let chronicle = Chronicle()
 
