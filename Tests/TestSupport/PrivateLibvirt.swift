@@ -35,7 +35,12 @@ public actor PrivateLibvirt {
     @discardableResult
     public nonisolated func virsh(_ arguments: String...) async throws -> String {
         try await ready()
-        return try await Tool.output(of: "virsh", ["--quiet", "--connect", uri] + arguments)
+        do {
+            return try await Tool.output(of: "virsh", ["--quiet", "--connect", uri] + arguments)
+        } catch let error as ToolError where error.description.contains("Failed to connect socket") {
+            let log = (try? String(contentsOfFile: "\(folder)/libvirtd.log", encoding: .utf8)) ?? ""
+            throw ToolError(description: "\(error.description)\nthe daemon's last words:\n\(log.suffix(2000))")
+        }
     }
 
     /// Where libvirt has a domain's XML.
