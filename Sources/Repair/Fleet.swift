@@ -17,7 +17,7 @@ public struct Fleet: Sendable {
         self.jobs = max(1, jobs ?? Files.coreCount)
     }
 
-    /// What came of each domain, in the order in which they were given. After a cancellation no more are begun:
+    /// What came of each domain: a row for each selector, in their order. After a cancellation no more are begun:
     /// the rows of those are still `planned`, and say so.
     ///
     /// - Parameters:
@@ -28,7 +28,7 @@ public struct Fleet: Sendable {
         of selectors: [String], _ work: @escaping @Sendable (String, Turn) async -> DomainOutcome,
         whenDone: (DomainOutcome, Int) -> Void = { _, _ in }
     ) async -> [DomainOutcome] {
-        let room = WaitingRoom(places: min(jobs, Self.mostWaiting) * Self.waitingForEachJob, atMost: Self.mostWaiting)
+        let room = WaitingRoom(places: min(jobs, Self.mostWaiting / Self.waitingForEachJob) * Self.waitingForEachJob)
         return await withTaskGroup(of: Event.self) { group in
             var waiting = Array(selectors.enumerated())[...]
             func begin() {
@@ -122,7 +122,7 @@ private final class WaitingRoom: Sendable {
 
     private let state: Mutex<State>
 
-    init(places: Int, atMost limit: Int) { state = Mutex(State(places: min(places, limit))) }
+    init(places: Int) { state = Mutex(State(places: places)) }
 
     func enter(_ turn: Turn) {
         let isInside = state.withLock { state in

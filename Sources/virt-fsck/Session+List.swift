@@ -17,7 +17,8 @@ extension Session {
             Terminal.output(json ? try report.json() : report.text)
             let doubtful = domains.filter { !$0.isFailed && $0.hint != nil }.count
             if choice == .failed, doubtful > 0, !json {
-                Terminal.error("\(doubtful) more may be dead (no proof): virt-fsck list --all\n")
+                let guests = doubtful == 1 ? "a guest agent is" : "\(doubtful) guest agents are"
+                Terminal.error("\(guests) silent, which proves nothing: virt-fsck list --all\n")
             }
         } catch let error as LibvirtError {
             Terminal.error(words(for: error) + "\n")

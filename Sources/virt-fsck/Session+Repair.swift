@@ -40,22 +40,18 @@ extension Session {
                 if !common.dryRun, !ready.isEmpty {
                     try ask(asking, planned)
                     let worked = await work(on: ready, fleet, workers, &report)
-                    let names = Dictionary(planned.compactMap { row in row.uuid.map { ($0, row.name) } }) { $1 }
-                    let rows = Dictionary(worked.map { row in (row.uuid ?? row.name, row) }) { $1 }
-                        .mapValues { row in
-                            // Of one that is gone meanwhile nothing is known but what was asked for: its UUID.
-                            guard row.uuid == nil, let name = names[row.name] else { return row }
-                            var row = row
-                            row.uuid = row.name
-                            row.name = name
-                            return row
-                        }
+                    let rows = Dictionary(zip(ready, worked)) { $1 }
                     report.domains = planned.map { plan in
-                        guard let row = plan.uuid.flatMap({ rows[$0] }) else { return plan }
-                        guard row.outcome == .planned else { return row }
-                        var plan = plan
-                        plan.message = row.message
-                        return plan
+                        guard let uuid = plan.uuid, var row = rows[uuid] else { return plan }
+                        // Of one whose turn never came the plan still says all there is.
+                        if row.outcome == .planned {
+                            let message = row.message
+                            row = plan
+                            row.message = message
+                        }
+                        // Of one that is gone meanwhile nothing is known but what was asked for.
+                        if row.uuid == nil { (row.uuid, row.name) = (uuid, plan.name) }
+                        return row
                     }
                 }
             } else if common.dryRun {

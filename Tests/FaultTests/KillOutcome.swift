@@ -59,13 +59,7 @@ struct KillOutcome: Sendable {
         let after = try await GuestView.take(of: patient)
         if case .repair = kill.way, after != .repaired { problems.append("the next repair left the damage") }
         try await problems += patient.changes()
-        var left: [String] = []
-        _ = try await eventually(within: .seconds(20)) {
-            left = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: shop.name), in: shop.folder)
-            left += HostState.leftovers(ofDomain: patient.uuid)
-            return left.isEmpty
-        }
-        problems += left.map { "left: \($0)" }
+        try await problems += patient.leftovers()
         if !problems.isEmpty {
             let calls = (try? String(contentsOfFile: log, encoding: .utf8))?.split(separator: "\n").suffix(5) ?? []
             problems.append("its last calls: \(calls.joined(separator: "; "))")

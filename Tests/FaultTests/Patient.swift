@@ -180,6 +180,17 @@ struct Patient: Sendable {
         return try await isSame(expected, views) ? .repaired : .neither("not what the bare checker makes of it")
     }
 
+    /// What the runs have left on the host, once everything had its time to end.
+    func leftovers() async throws -> [String] {
+        var left: [String] = []
+        _ = try await eventually(within: .seconds(20)) {
+            left = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: shop.name), in: shop.folder)
+            left += HostState.leftovers(ofDomain: uuid)
+            return left.isEmpty
+        }
+        return left.map { "left: \($0)" }
+    }
+
     /// What is not as it was before the run, the disks' content aside.
     func changes() async throws -> [String] {
         var changes: [String] = []

@@ -66,13 +66,7 @@ struct TrialKillOutcome: Sendable, CustomStringConvertible {
         watch.judge(end, isDiscarded: kill.decision == .discard && (isDecided || recovery != nil) || isFailed)
         var problems = watch.problems
         try await problems += patient.changes()
-        var left: [String] = []
-        _ = try await eventually(within: .seconds(20)) {
-            left = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: shop.name), in: shop.folder)
-            left += HostState.leftovers(ofDomain: patient.uuid)
-            return left.isEmpty
-        }
-        problems += left.map { "left: \($0)" }
+        try await problems += patient.leftovers()
         if !problems.isEmpty {
             let calls = (try? String(contentsOfFile: log, encoding: .utf8))?.split(separator: "\n").suffix(8) ?? []
             problems.append("its last calls: \(calls.joined(separator: "; "))")

@@ -65,7 +65,7 @@ public actor PrivateLibvirt {
     public func kill() async throws {
         try await ready()
         start = nil
-        try Self.pid(in: "\(folder)/libvirtd.pid").map { pid in
+        try Self.daemon(in: folder).map { pid in
             guard Glibc.kill(pid, SIGKILL) == 0 else { throw ToolError(description: "no libvirtd is process \(pid)") }
             // Not our child: it is gone when the signal finds nobody.
             for _ in 0..<500 where Glibc.kill(pid, 0) == 0 { usleep(10_000) }
@@ -146,13 +146,27 @@ public actor PrivateLibvirt {
 
     /// Ends the daemon and every domain that it left.
     private static func end(_ folder: String) {
-        let domains = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/run/qemu")) ?? []
-        let files = domains.filter { $0.hasSuffix(".pid") && $0 != "driver.pid" }.map { "\(folder)/run/qemu/\($0)" }
-        for file in files + ["\(folder)/libvirtd.pid"] {
-            guard let pid = pid(in: file) else { continue }
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/run/qemu")) ?? []
+        let domains = files.filter { $0.hasSuffix(".pid") && $0 != "driver.pid" }.compactMap { file in
+            pid(in: "\(folder)/run/qemu/\(file)", ofProcessWith: "guest=\(file.dropLast(4)),")
+        }
+        for pid in domains + [daemon(in: folder)].compactMap({ $0 }) {
             Glibc.kill(pid, SIGTERM)
             for _ in 0..<500 where Glibc.kill(pid, 0) == 0 { usleep(10_000) }
         }
+    }
+
+    private static func daemon(in folder: String) -> pid_t? {
+        pid(in: "\(folder)/libvirtd.pid", ofProcessWith: "\(folder)/libvirtd.pid")
+    }
+
+    /// The process that a file names; nil where its command line has not these words. Processes and threads get each number of
+    /// the kernel's 32,768 again within minutes here, and whoever signals one of a thread hits its whole process.
+    private static func pid(in file: String, ofProcessWith words: String) -> pid_t? {
+        guard let pid = pid(in: file), let command = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"),
+            String(decoding: command, as: UTF8.self).contains(words)
+        else { return nil }
+        return pid
     }
 
     private static func pid(in file: String) -> pid_t? {
