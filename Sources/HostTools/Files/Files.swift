@@ -141,6 +141,24 @@ public enum Files {
         return bytes
     }
 
+    /// So many bytes of an open file or device, from `offset` on.
+    ///
+    /// - Throws: `Errno`; `EIO` where it ends before.
+    public static func bytes(of file: FileDescriptor, at offset: UInt64, count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let got = try bytes.withUnsafeMutableBytes { buffer in
+                try file.read(
+                    fromAbsoluteOffset: Int64(clamping: offset) + Int64(filled),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
+            }
+            guard got > 0 else { throw Errno.ioError }
+            filled += got
+        }
+        return bytes
+    }
+
     /// Writes a file for root only; one that is there already gets this content.
     ///
     /// - Throws: `Errno`, and others of the write.

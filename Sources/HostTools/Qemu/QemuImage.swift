@@ -82,6 +82,48 @@ public struct QemuImage: Sendable {
             throw .failed(command: command.description, status: result.status, complaint: result.complaint)
         }
     }
+
+    /// What a qcow2 image holds itself, and not the layers below it, which are not opened. Works while a storage daemon writes to
+    /// it, as long as what is asked about was flushed.
+    ///
+    /// - Returns: ranges of the disk that the guest sees, in bytes, in order.
+    /// - Throws: ``CommandError``.
+    public func allocatedRanges(ofOverlay path: String) async throws(CommandError) -> [Range<UInt64>] {
+        let command = Command(
+            "qemu-img", ["map", "--force-share", "--output=json", try Self.alone(path, format: "qcow2")],
+            timeout: .seconds(600), outputLimit: 512 << 20)
+        let text = try await runner.output(of: command)
+        let answer = try? JSONValue(parsing: text)
+        var ranges: [Range<UInt64>] = []
+        for element in answer?.elements ?? [] {
+            guard let start = element["start"]?.integer.flatMap(UInt64.init(exactly:)),
+                let length = element["length"]?.integer.flatMap(UInt64.init(exactly:)),
+                case (let end, false) = start.addingReportingOverflow(length), let isPresent = element["present"]?.bool
+            else { throw .broken(command: command.description, reason: "unexpected answer: \(text.prefix(200))") }
+            if isPresent { ranges.append(start..<end) }
+        }
+        guard answer?.elements.isEmpty == false else {
+            throw .broken(command: command.description, reason: "unexpected answer: \(text.prefix(200))")
+        }
+        return ranges
+    }
+
+    /// The name of one layer without those below it: QEMU opens nothing that its header names.
+    private static func alone(_ path: String, format: String) throws(CommandError) -> String {
+        var members: [String: JSONValue] = ["driver": .string(format), "file": Self.file(path)]
+        if format == "qcow2" { members["backing"] = .null }
+        do {
+            return "json:\(try JSONValue.object(members).text)"
+        } catch {
+            throw .broken(command: "qemu-img", reason: "\(path): can't be said in JSON: \(error)")
+        }
+    }
+
+    /// How QEMU opens the file or block device at a path; no protocol is looked for in its name.
+    static func file(_ path: String) -> JSONValue {
+        let isDevice = (try? FileStatus(of: path))?.kind == .blockDevice
+        return ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
+    }
 }
 
 extension ImageInfo {
