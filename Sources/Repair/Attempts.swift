@@ -107,7 +107,8 @@ struct Attempts: Sendable {
         var attempt = Attempt(examination: examination)
         if case .merge(let disks, _) = examination.decision {
             let chosen = overlays.all.filter { disks.contains($0.disk.target) }
-            let commit = Commit(connection: connection, daemon: daemon, plan: plan, watch: watch, journal: journal)
+            let commit = Commit(
+                connection: connection, runner: runner, daemon: daemon, plan: plan, watch: watch, journal: journal)
             try Task.checkCancellation()
             // From here on the only way is forward: tasks that are not cancelled with this one.
             if options.commit == .afterBoot {

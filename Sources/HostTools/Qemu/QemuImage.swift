@@ -29,6 +29,12 @@ public struct ImageInfo: Hashable, Sendable, Codable {
         public var path: String
         /// The recorded format; nil where the header has none, so that one would have to probe.
         public var format: String?
+
+        /// Describes a layer.
+        public init(path: String, format: String?) {
+            self.path = path
+            self.format = format
+        }
     }
 }
 
@@ -53,6 +59,14 @@ public struct QemuImage: Sendable {
         self.runner = runner
     }
 
+    /// What is opened to look at an image.
+    public enum Opening: Hashable, Sendable {
+        /// It and the layers below that its header names.
+        case chain
+        /// It and nothing else.
+        case imageAlone
+    }
+
     /// Reads one layer's header. Works while a domain uses the image.
     ///
     /// - Parameter path: absolute: a relative name with a colon would be taken for a protocol.
@@ -68,10 +82,13 @@ public struct QemuImage: Sendable {
 
     /// Checks an image's metadata; nobody may have it open for writing.
     ///
+    /// - Parameter opening: with `.imageAlone` nothing is opened that its header names.
     /// Exit statuses are those of qemu-img(1): 0 no error, 2 corrupt, 3 leaks, 63 no check for this format.
-    public func check(path: String, format: String) async throws(CommandError) -> ImageCheck {
-        let command = Command(
-            "qemu-img", ["check", "--output=json", "-f", format, path], timeout: .seconds(3600))
+    public func check(
+        path: String, format: String, opening: Opening = .chain
+    ) async throws(CommandError) -> ImageCheck {
+        let name = opening == .chain ? ["-f", format, path] : [try Self.alone(path, format: format)]
+        let command = Command("qemu-img", ["check", "--output=json"] + name, timeout: .seconds(3600))
         let result = try await runner.run(command)
         switch result.status {
         case .exited(0): return .clean
