@@ -20,11 +20,11 @@ struct Attempts: Sendable {
         var seconds: [StageTime]
     }
 
-    /// Remembers a merge: it is done, even where taking down what is around it fails.
-    final class Merged: Sendable {
+    /// Remembers what was found out, and what was merged: that stays true, whatever fails afterwards.
+    final class Known: Sendable {
         private let state = Mutex<Summary?>(nil)
 
-        /// The summary of a merge that was done.
+        /// The summary so far; nil while nothing was checked.
         var summary: Summary? { state.withLock { $0 } }
 
         fileprivate func note(_ summary: Summary) { state.withLock { $0 = summary } }
@@ -38,7 +38,7 @@ struct Attempts: Sendable {
     let daemon: StorageDaemon
     let folders: RunFolders
     let journal: Journal
-    let merged: Merged
+    let known: Known
     let checkers: CheckerBudget
     let progress: @Sendable (String) -> Void
 
@@ -117,7 +117,9 @@ struct Attempts: Sendable {
                 progress("merging the repair")
                 try await Task { try await commit.merge(chosen, progress) }.value
                 attempt.merged = disks
-                self.merged.note(Summary(results: examination.results, merged: disks, seconds: clock.laps))
+                known.note(
+                    Summary(
+                        results: examination.results, merged: disks, disks: examination.disks, seconds: clock.laps))
             }
             clock.lap("commit")
         }
@@ -200,12 +202,16 @@ struct Attempts: Sendable {
         }
         clock.lap("check")
         let decision = decision(on: results)
+        let examination = Examination(results: results, disks: findings.disks, decision: decision)
+        if !examination.lacksMemory {
+            known.note(Summary(results: results, disks: findings.disks, seconds: clock.laps))
+        }
         if case .merge(let disks, let volumes) = decision {
             try await Restoration(overlays: mapping, originals: originals, runner: runner).run(
                 on: overlays.all.filter { disks.contains($0.disk.target) }, except: volumes)
             clock.lap("restore")
         }
-        return Examination(results: results, disks: findings.disks, decision: decision)
+        return examination
     }
 
     /// Only where the domain is started there can be something to explain.

@@ -184,6 +184,10 @@ public final class LoopDevice: Sendable {
             status = ioctl(node.descriptor.value, UInt(LOOP_CONFIGURE), &configuration)
         }
         guard status == 0 else { throw .current(node.path, "LOOP_CONFIGURE") }
+        // A device that somebody had set to read-only (blockdev(8)) stays so when it gets another content.
+        guard access == .readOnly || shim_set_read_only(node.descriptor.value, 0) == 0 else {
+            throw .current(node.path, "BLKROSET")
+        }
         guard let result = LoopStatus(node.descriptor.value) else { throw .current(node.path, "LOOP_GET_STATUS64") }
         return LoopDevice(node, usesDirectIO: result.usesDirectIO, backing: result.backing)
     }

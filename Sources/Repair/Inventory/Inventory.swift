@@ -92,7 +92,7 @@ struct InventoryReader {
         // Beside a disk QEMU's user was able to search: only a folder that the user names may be closed to it.
         let user = scratchFolder == nil ? nil : (try? await connection.capabilities()).flatMap(QemuUser.init)
         var places: [String: OverlayPlace] = [:]
-        for disk in disks where disk.disk.device == .disk && disk.path != nil {
+        for disk in disks where disk.disk.device == .disk && disk.status != nil {
             let folder = OverlayPlace.folder(for: disk, scratchFolder: scratchFolder)
             if places[folder] == nil { places[folder] = OverlayPlace(folder, searchedBy: user) }
         }
