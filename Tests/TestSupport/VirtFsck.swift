@@ -104,6 +104,8 @@ public struct Report: Decodable, Sendable {
         public var outcome: String
         /// Why.
         public var message: String
+        /// What else should be known.
+        public var warnings: [String]?
         /// How disks were attached.
         public var engine: String?
         /// Its disks.

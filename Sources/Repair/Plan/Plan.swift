@@ -258,6 +258,9 @@ extension Plan {
                 "\(target): the size of \(image.path) is no multiple of 512 bytes; round it up first: "
                     + "truncate -s %512 \(image.path)")
         }
+        if let status = inventory.status, StorageNode(status) == nil {
+            refusals.append("\(target): \(image.path) is neither a file nor a block device")
+        }
         return refusals
     }
 
