@@ -170,7 +170,7 @@ struct PlanningTests {
     }
 }
 
-private let canAttach =
+let canAttach =
     getuid() == 0 && access("/dev/fuse", R_OK) == 0 && access("/dev/loop-control", F_OK) == 0
     && ["qemu-storage-daemon", "qemu-img", "bwrap", "e2fsck", "debugfs", "sfdisk"].allSatisfy {
         HostCommandRunner().path(of: $0) != nil
