@@ -38,11 +38,13 @@ final class TestHost: Sendable {
         return try await Connection.open("test://\(file("host.xml"))")
     }
 
-    func pipeline(_ connection: Connection, _ options: Options = Options()) -> Pipeline {
+    func pipeline(
+        _ connection: Connection, _ options: Options = Options(), runner: any CommandRunner = HostCommandRunner()
+    ) -> Pipeline {
         var options = options
         options.logFolder = file("log")
         options.journalFolder = file("journal")
-        return Pipeline(connection: connection, runner: HostCommandRunner(), options: options) { _ in }
+        return Pipeline(connection: connection, runner: runner, options: options) { _ in }
     }
 
     func disk(_ target: String, _ path: String, format: String = "raw", element: String = "") -> String {

@@ -35,9 +35,6 @@ public struct Volume: Hashable, Sendable {
     /// Whether a boot sector calls it NTFS.
     var hasNTFSBootSector = false
 
-    /// Whether it is the swap space that a hibernated system wakes up from.
-    var isHibernated: Bool { !signatureTypes.isDisjoint(with: ["swsuspend", "suspend"]) }
-
     /// libblkid's name of what is in it; "" where nothing was recognised.
     public var type: String {
         switch content {
