@@ -10,9 +10,9 @@ VM_KERNEL := .build-vm/kernel
 
 BUILD_PACKAGES := libvirt-dev libxml2-dev libblkid-dev libdevmapper-dev libpng-dev pkg-config
 RUN_PACKAGES   := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils lvm2 dmsetup e2fsprogs dosfstools \
-                  xfsprogs bubblewrap util-linux kmod
+                  xfsprogs ntfs-3g bubblewrap util-linux kmod
 TEST_PACKAGES  := fdisk gdisk mount procps udev kmod cpio xz-utils zstd busybox-static initramfs-tools-core grub-pc-bin \
-                  libxml2-utils shellcheck time bc python3 acl btrfs-progs ntfs-3g
+                  libxml2-utils shellcheck time bc python3 acl btrfs-progs mdadm
 
 .PHONY: all deps toolchain build release test test-unit test-vm test-faults fuzz demo bench lint format install clean
 

@@ -185,12 +185,10 @@ struct Attempts: Sendable {
         let lvm = LVM(runner: runner, sandbox: sandbox, folder: folders.devices)
         let findings = try await Discovery(mapping: originals, lvm: lvm).findings(on: plan.attached)
         clock.lap("discover")
-        if let hibernated = findings.volumes.first(where: \.isHibernated) {
-            throw DomainProblem(
-                "\(hibernated.name): holds a hibernated system, whose memory knows the old filesystems: a repair beneath it "
-                    + "would destroy them; boot the domain and shut it down, or give that system up: mkswap",
-                kind: .refusal)
-        }
+        let sleep = try await Hibernation(
+            originals: originals, runner: runner, sandbox: sandbox, folder: folders.devices
+        ).finding(in: findings.volumes)
+        if case .asleep(let words) = sleep { throw DomainProblem(words, kind: .refusal) }
         let check = VolumeCheck(
             overlays: mapping, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
@@ -201,6 +199,12 @@ struct Attempts: Sendable {
             try await check.result(for: $0)
         }
         clock.lap("check")
+        let repaired = results.filter(\.isProvenRepair).map(\.volume.name)
+        if case .unknown(let words) = sleep, !repaired.isEmpty {
+            throw DomainProblem(
+                "\(words). So it can't be told whether a Windows of this domain is hibernated, and nothing is written: "
+                    + "\(repaired.joined(separator: ", ")) could be repaired otherwise", kind: .refusal)
+        }
         let decision = decision(on: results)
         let examination = Examination(results: results, disks: findings.disks, decision: decision)
         if !examination.lacksMemory {

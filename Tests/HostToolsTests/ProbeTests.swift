@@ -374,7 +374,7 @@ private func entry(type: UInt8, start: UInt32, size: UInt32) -> [UInt8] {
         }
 }
 
-private struct Image {
+struct Image {
     let path: String
     let file: FileDescriptor
 
@@ -426,7 +426,7 @@ private func makeImage(_ megabytes: Int) throws -> Image {
     return Image(path: path, file: file)
 }
 
-private func withImage(megabytes: Int, _ body: (Image) async throws -> Void) async throws {
+func withImage(megabytes: Int, _ body: (Image) async throws -> Void) async throws {
     let image = try makeImage(megabytes)
     defer {
         try? image.file.close()
@@ -435,7 +435,7 @@ private func withImage(megabytes: Int, _ body: (Image) async throws -> Void) asy
     try await body(image)
 }
 
-private func withImageSync(megabytes: Int, _ body: (Image) throws -> Void) throws {
+func withImageSync(megabytes: Int, _ body: (Image) throws -> Void) throws {
     let image = try makeImage(megabytes)
     defer {
         try? image.file.close()

@@ -77,11 +77,36 @@ struct PartitionPlacementTests {
         let partition = Partition(number: 1, start: 0, size: 0, type: type)
         #expect(PartitionPlacement.purposeWithoutFilesystem(of: partition) == purpose)
     }
+
+    @Test(
+        arguments: [
+            ("0x42", "dynamic disk"), ("AF9B60A0-1431-4F62-BC68-3311714A69AD", "dynamic disk"),
+            ("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "dynamic disk"),
+            ("e75caf8f-f680-4cee-afa3-b001e56efc2d", "storage pool"), ("0x07", nil), ("0xfd", nil),
+        ] as [(String, String?)])
+    func `partitions of Windows's dynamic disks and storage pools are known by their type`(
+        type: String, whole: String?
+    ) {
+        let words = PartitionPlacement.membership(of: Partition(number: 1, start: 0, size: 0, type: type))
+        #expect((words == nil) == (whole == nil))
+        if let whole { #expect(words?.contains(whole) == true) }
+    }
 }
 
 struct ClassificationTests {
     private func content(_ types: String...) -> Volume.Content {
-        Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) })
+        Volume.Content(signatures: types.map(signature))
+    }
+
+    /// With the usage that libblkid gives the type.
+    private func signature(_ type: String) -> Signature {
+        let raid = ["drbd", "stratis", "GEOM::MIRROR", "LVM1_member", "LVM2_member", "VMFS_volume_member"]
+        let crypto = ["crypto_LUKS", "BitLocker", "DM_integrity", "DM_verity_hash"]
+        let other = ["swap", "swsuspend", "suspend", "jbd", "bcache", "vdo", "DM_snapshot_cow"]
+        let usage: Signature.Usage =
+            raid.contains(type) || type.hasSuffix("_raid_member")
+            ? .raid : crypto.contains(type) ? .crypto : other.contains(type) ? .other : .filesystem
+        return Signature(type: type, usage: usage)
     }
 
     @Test(arguments: ["ext2", "ext3", "ext4", "vfat", "xfs"]) func `what we can check is a filesystem`(type: String) {
@@ -101,6 +126,8 @@ struct ClassificationTests {
 
     @Test(arguments: [
         "swsuspend", "suspend", "crypto_LUKS", "BitLocker", "linux_raid_member", "ddf_raid_member", "isw_raid_member",
+        "via_raid_member", "GEOM::MIRROR", "drbd", "bcache", "vdo", "stratis", "VMFS_volume_member", "LVM1_member",
+        "DM_integrity", "DM_verity_hash", "DM_snapshot_cow",
     ]) func `what must not be touched is unclear, and says why`(type: String) {
         guard case .unclear(type, let why) = content(type) else {
             Issue.record("\(content(type))")
@@ -111,8 +138,7 @@ struct ClassificationTests {
 
     @Test(arguments: [
         ("btrfs", "btrfs-progs"), ("ntfs", "chkdsk"), ("exfat", "exfatprogs"), ("f2fs", "f2fs-tools"),
-        ("zfs_member", "zfs_member"), ("LVM1_member", "LVM1_member"), ("jbd", "jbd"),
-        ("via_raid_member", "via_raid_member"),
+        ("zfs_member", "zpool scrub"), ("bcachefs", "bcachefs"), ("jbd", "jbd"),
     ]) func `what we know and can't check is unsupported, with the way out`(type: String, way: String) {
         guard case .unsupported(type, let why) = content(type) else {
             Issue.record("\(content(type))")
@@ -121,14 +147,40 @@ struct ClassificationTests {
         #expect(why.contains(way))
     }
 
-    @Test(arguments: [["LVM2_member", "ext4"], ["ext4", "linux_raid_member"], ["ext4", "ext3"], ["swap", "xfs"]])
-    func `two signatures are never given to a checker`(types: [String]) {
-        let content = Volume.Content(signatures: types.map { Signature(type: $0, usage: .other) })
+    @Test(arguments: [["vfat", "ext4"], ["ext4", "ext3"], ["swap", "xfs"]])
+    func `two signatures are never given to a checker, and no command that destroys one is advised`(types: [String]) {
+        let content = Volume.Content(signatures: types.map(signature))
         guard case .unclear(types[0], let why) = content else {
             Issue.record("\(content)")
             return
         }
-        #expect(why.contains("\(types[0]) and \(types[1])"))
+        #expect(why.contains("signatures of \(types[0]) and \(types[1])"))
+        #expect(!why.contains("wipefs") && !why.contains("mkfs"))
+    }
+
+    @Test(arguments: [
+        ("linux_raid_member", "a member of a RAID array"), ("isw_raid_member", "a member of a RAID array"),
+        ("GEOM::MIRROR", "a member of a RAID array"), ("LVM2_member", "a physical volume of LVM"),
+        ("zfs_member", "a member of a ZFS pool"), ("drbd", "one side of a DRBD mirror"),
+        ("bcache", "a part of a bcache device"), ("crypto_LUKS", "encrypted"),
+        ("DM_integrity", "a part of something larger"),
+    ]) func `a filesystem behind the signature of a member is that member's, wherever the signature stands`(
+        type: String, whole: String
+    ) {
+        for types in [[type, "ext4"], ["ext4", type]] {
+            let content = Volume.Content(signatures: types.map(signature))
+            guard case .unclear(type, let why) = content else {
+                Issue.record("\(content)")
+                continue
+            }
+            #expect(why.hasPrefix("is \(whole) (\(type)); "))
+            #expect(why.contains("signatures of ext4, too"))
+        }
+    }
+
+    @Test func `a member is named with its version, label and UUID`() {
+        let member = Signature(type: "linux_raid_member", usage: .raid, label: "h:0", uuid: "1-2", version: "1.0")
+        #expect(member.membership.contains("(linux_raid_member 1.0, label h:0, UUID 1-2)"))
     }
 
     @Test func `a filesystem that claims more than its volume has gets that said`() {

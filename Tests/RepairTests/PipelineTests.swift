@@ -38,11 +38,13 @@ final class TestHost: Sendable {
         return try await Connection.open("test://\(file("host.xml"))")
     }
 
-    func pipeline(_ connection: Connection, _ options: Options = Options()) -> Pipeline {
+    func pipeline(
+        _ connection: Connection, _ options: Options = Options(), runner: any CommandRunner = HostCommandRunner()
+    ) -> Pipeline {
         var options = options
         options.logFolder = file("log")
         options.journalFolder = file("journal")
-        return Pipeline(connection: connection, runner: HostCommandRunner(), options: options) { _ in }
+        return Pipeline(connection: connection, runner: runner, options: options) { _ in }
     }
 
     func disk(_ target: String, _ path: String, format: String = "raw", element: String = "") -> String {
@@ -170,7 +172,7 @@ struct PlanningTests {
     }
 }
 
-private let canAttach =
+let canAttach =
     getuid() == 0 && access("/dev/fuse", R_OK) == 0 && access("/dev/loop-control", F_OK) == 0
     && ["qemu-storage-daemon", "qemu-img", "bwrap", "e2fsck", "debugfs", "sfdisk"].allSatisfy {
         HostCommandRunner().path(of: $0) != nil

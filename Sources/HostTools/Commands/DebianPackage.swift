@@ -15,7 +15,7 @@ public enum DebianPackage {
         "fsck.fat": "dosfstools",
         "xfs_repair": "xfsprogs",
         "btrfs": "btrfs-progs",
-        "ntfsfix": "ntfs-3g",
+        "ntfs-3g.probe": "ntfs-3g",
         "bwrap": "bubblewrap",
         "setpriv": "util-linux",
         "prlimit": "util-linux",

@@ -18,14 +18,31 @@ public enum Probe {
         _ descriptor: FileDescriptor, offset: UInt64 = 0, length: UInt64, sectorSize: Int = 512
     ) throws(ProbeError) -> ProbeResult {
         let region = try Region(descriptor, offset: offset, length: length, sectorSize: sectorSize)
-        let signatures = try allSignatures(of: region)
+        var signatures = try allSignatures(of: region)
         var table = try partitionTable(of: region)
         // A boot sector with 55 AA at its end in front of a filesystem (extlinux on a whole disk) is an empty table to
         // libblkid; one that no partition is in has nothing to say.
         if let found = table, found.kind == .mbr, found.partitions.isEmpty, !signatures.isEmpty {
             table = nil
         }
-        return ProbeResult(partitionTable: table, signatures: signatures)
+        let ends = table?.partitions.map { $0.start.addingReportingOverflow($0.size).partialValue }
+        let contentEnd = (ends ?? signatures.compactMap(\.filesystemSize)).filter { $0 <= length }.max()
+        if let member = OverlookedMembers.signature(in: region, behind: contentEnd),
+            !signatures.contains(where: { $0.type == member.type })
+        {
+            signatures.insert(member, at: 0)
+        }
+        return ProbeResult(
+            partitionTable: table, signatures: signatures,
+            hasNTFSBootSector: hasNTFSBootSector(region, isBlank: signatures.isEmpty))
+    }
+
+    /// The OEM ID of an NTFS boot sector; its copy is in the volume's last sector. Another filesystem that was made in place of
+    /// an NTFS may have left the copy.
+    private static func hasNTFSBootSector(_ region: Region, isBlank: Bool) -> Bool {
+        let sector = UInt64(region.sectorSize)
+        let copy = isBlank && region.length >= sector ? (region.length / sector - 1) * sector : 0
+        return Set([0, copy]).contains { region.bytes(at: $0 + 3, count: 8) == Array("NTFS    ".utf8) }
     }
 
     private static func allSignatures(of region: Region) throws(ProbeError) -> [Signature] {

@@ -3,14 +3,19 @@
 public struct ProbeResult: Hashable, Sendable, Codable {
     /// The partition table, or nil where there is none.
     public var partitionTable: PartitionTable?
-    /// Every superblock found, in libblkid's order (RAID and volume managers before filesystems). More than one means that
-    /// nobody can tell what the device holds.
+    /// Every superblock found, in libblkid's order (RAID and volume managers before filesystems), also those of a disk that
+    /// has a partition table: the disk may be one leg of a mirror. More than one means that nobody can tell what the device holds.
     public var signatures: [Signature]
+    /// Whether a boot sector calls it NTFS, be the rest of that in order or not: libblkid recognises a sound one only.
+    public var hasNTFSBootSector: Bool
 
     /// Makes a result; tests of the stages above do.
-    public init(partitionTable: PartitionTable? = nil, signatures: [Signature] = []) {
+    public init(
+        partitionTable: PartitionTable? = nil, signatures: [Signature] = [], hasNTFSBootSector: Bool = false
+    ) {
         self.partitionTable = partitionTable
         self.signatures = signatures
+        self.hasNTFSBootSector = hasNTFSBootSector
     }
 }
 

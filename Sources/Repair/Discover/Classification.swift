@@ -9,26 +9,32 @@ extension Volume.Content {
             return
         }
         let types = signatures.map(\.type)
+        if types == ["LVM2_member"] {
+            self = .physicalVolume
+            return
+        }
+        // What is a filesystem of its own kind as well, and alone, is named as that.
+        if let member = signatures.first(where: \.isMember), signatures.count > 1 || member.usage != .filesystem {
+            let others = types.filter { $0 != member.type }
+            let remark = others.isEmpty ? "" : " (there are signatures of \(others.joined(separator: " and ")), too)"
+            self = .unclear(type: member.type, why: member.membership + remark)
+            return
+        }
         guard signatures.count == 1 else {
             self = .unclear(
                 type: first.type,
-                why: "holds signatures of \(types.joined(separator: " and ")): it can't be told which is meant; remove "
-                    + "the stale one with wipefs(8)")
+                why:
+                    "holds signatures of \(types.joined(separator: " and ")): it can't be told which is meant; boot the "
+                    + "guest and see which of them it uses")
             return
         }
         switch first.type {
-        case "LVM2_member":
-            self = .physicalVolume
         case "swap":
             self = .nothingToCheck(type: "swap", why: "swap space")
         case "swsuspend", "suspend":
             self = .unclear(
                 type: first.type,
                 why: "holds a hibernated system, whose memory knows the old filesystems: boot it first")
-        case "crypto_LUKS", "BitLocker":
-            self = .unclear(type: first.type, why: "is encrypted; open it in the guest and check it there")
-        case "linux_raid_member", "ddf_raid_member", "isw_raid_member":
-            self = .unclear(type: first.type, why: "is a part of a RAID array, which is not assembled here")
         case let type where Checker(filesystem: type) != nil:
             self = .filesystem(type: type)
         case let type:
@@ -40,6 +46,7 @@ extension Volume.Content {
         switch type {
         case "btrfs": "virt-fsck can't check btrfs; in the guest: btrfs check (package btrfs-progs)"
         case "ntfs": "virt-fsck can't check ntfs; in Windows: chkdsk"
+        case "zfs_member": "is a member of a ZFS pool; virt-fsck can't check zfs; in the guest: zpool scrub"
         case "exfat": "virt-fsck can't check exfat; in the guest: fsck.exfat (package exfatprogs)"
         case "f2fs": "virt-fsck can't check f2fs; in the guest: fsck.f2fs (package f2fs-tools)"
         default: "virt-fsck has no checker for \(type)"
@@ -92,6 +99,18 @@ enum PartitionPlacement {
         case "21686148-6449-6e6f-744e-656564454649": "BIOS boot partition"
         case "9e1a2d38-c612-4316-aa26-8b49521e5a8b", "0x41": "PReP boot partition"
         case "e3c9e316-0b5c-4db8-817d-f92df00215ae": "Microsoft reserved partition"
+        default: nil
+        }
+    }
+
+    /// What a partition belongs to, by its type alone: of Windows's dynamic disks and storage spaces libblkid knows no signature
+    /// (GPT: winioctl.h's PARTITION_LDM_METADATA_GUID, PARTITION_LDM_DATA_GUID and PARTITION_SPACES_GUID).
+    static func membership(of partition: Partition) -> String? {
+        switch partition.type.lowercased() {
+        case "0x42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad":
+            "belongs to a dynamic disk of Windows, whose volumes may be mirrored; check them in Windows"
+        case "e75caf8f-f680-4cee-afa3-b001e56efc2d":
+            "belongs to a storage pool of Windows; check what is made of it in Windows"
         default: nil
         }
     }

@@ -48,46 +48,72 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
             var facts = DiskFacts(target: disk.target, bootRecord: Files.content(of: device.path, limit: 512) ?? [])
             // A disk that was moved from one sector size to another has its table where nobody looks for it.
             let sectorSizes = [disk.sectorSize, disk.sectorSize == 512 ? 4096 : 512]
-            for sectorSize in sectorSizes {
+            var found = ProbeResult()
+            for sectorSize in sectorSizes where found.signatures.isEmpty {
                 let result = try Probe.inspect(file, offset: 0, length: disk.size, sectorSize: sectorSize)
                 if let table = result.partitionTable, table.partitions.contains(where: { !$0.isContainer }) {
                     facts.table = table
-                    return (partitions(of: table, on: disk, file: file, sectorSize: sectorSize), facts)
+                    return (
+                        partitions(
+                            of: table, besides: result.signatures, on: disk, file: file, sectorSize: sectorSize), facts
+                    )
                 }
-                if !result.signatures.isEmpty {
-                    return ([Volume(whole, of: disk, name: disk.target, signatures: result.signatures)], facts)
-                }
+                found.signatures = result.signatures
+                found.hasNTFSBootSector = found.hasNTFSBootSector || result.hasNTFSBootSector
             }
-            return ([Volume(whole, of: disk, name: disk.target, signatures: [])], facts)
+            return ([Volume(whole, of: disk, name: disk.target, found)], facts)
         }
     }
 
+    /// The partitions of a disk. Where the disk itself is a member of something larger, they show what lies on that: none of
+    /// them is checked.
+    ///
+    /// - Parameter signatures: what was found on the whole disk.
     private func partitions(
-        of table: PartitionTable, on disk: DiskPlan, file: FileDescriptor, sectorSize: Int
+        of table: PartitionTable, besides signatures: [Signature], on disk: DiskPlan, file: FileDescriptor,
+        sectorSize: Int
     ) -> [Volume] {
         let problems = PartitionPlacement.problems(of: table.partitions, diskSize: disk.size)
-        return table.partitions.filter { !$0.isContainer }.map { partition in
-            let name = Volume.name(ofPartition: partition.number, on: disk.target)
-            if let problem = problems[partition.number] {
-                return Volume(
-                    name: name, layout: nil, content: .unclear(type: "", why: problem), size: partition.size,
-                    disk: disk.target)
-            }
+        var places: Set<SignaturePlace> = []
+        let volumes = table.partitions.filter { !$0.isContainer }.map { partition in
             let layout = Layout(disk: disk.target, offset: partition.start, length: partition.size)
-            if let purpose = PartitionPlacement.purposeWithoutFilesystem(of: partition) {
-                return Volume(
-                    name: name, layout: layout, content: .nothingToCheck(type: "", why: purpose),
-                    size: partition.size, disk: disk.target)
+            let problem = problems[partition.number]
+            var volume = Volume(
+                name: Volume.name(ofPartition: partition.number, on: disk.target),
+                layout: problem == nil ? layout : nil, content: .unclear(type: "", why: problem ?? ""),
+                size: partition.size, disk: disk.target)
+            if problem == nil, let purpose = PartitionPlacement.purposeWithoutFilesystem(of: partition) {
+                volume.content = .nothingToCheck(type: "", why: purpose)
+                return volume
             }
             do {
+                // Of a partition that reaches past the end of the disk, what is there.
+                let rest = disk.size - min(partition.start, disk.size)
                 let result = try Probe.inspect(
-                    file, offset: partition.start, length: partition.size, sectorSize: sectorSize)
-                return Volume(layout, of: disk, name: name, signatures: result.signatures)
+                    file, offset: partition.start, length: min(partition.size, rest), sectorSize: sectorSize)
+                places.formUnion(result.signatures.map { SignaturePlace($0, from: partition.start) })
+                volume.note(result)
+                if problem == nil { volume.take(result) }
+                if let whole = PartitionPlacement.membership(of: partition) {
+                    volume.content = .unclear(type: volume.type, why: whole)
+                }
             } catch {
-                return Volume(
-                    name: name, layout: layout, content: .unclear(type: "", why: "can't be read: \(error)"),
-                    size: partition.size, disk: disk.target)
+                volume.content = .unclear(type: "", why: problem ?? "can't be read: \(error)")
             }
+            return volume
+        }
+        // What lies at the end of the last partition may lie at the end of the disk, too. Metadata that lie in a partition are
+        // not those of what holds the table: it would end before them.
+        let owner = signatures.first { signature in
+            signature.isMember
+                && (signature.isOfFirmware || !places.contains(SignaturePlace(signature, from: 0)))
+        }
+        guard let owner else { return volumes }
+        return volumes.map { volume in
+            if case .nothingToCheck = volume.content { return volume }
+            var volume = volume
+            volume.content = .unclear(type: volume.type, why: "lies on \(disk.target), which \(owner.membership)")
+            return volume
         }
     }
 
@@ -117,7 +143,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 defer { try? file.close() }
                 let result = try Probe.inspect(file, offset: 0, length: layout.length, sectorSize: 512)
                 var volume = volume
-                volume.take(result.signatures)
+                volume.take(result)
                 return volume
             }
         } catch {
@@ -134,17 +160,36 @@ extension Volume {
         "\(disk)\(disk.last?.isNumber == true ? "p" : "")\(number)"
     }
 
-    /// A region of a disk with the signatures that were found in it.
-    init(_ layout: Layout, of disk: DiskPlan, name: String, signatures: [Signature]) {
+    /// A region of a disk with what was found in it.
+    init(_ layout: Layout, of disk: DiskPlan, name: String, _ result: ProbeResult) {
         self.init(
             name: name, layout: layout, content: .unclear(type: "", why: ""), size: layout.length, disk: disk.target)
-        take(signatures)
+        take(result)
     }
 
-    fileprivate mutating func take(_ signatures: [Signature]) {
-        content = Content(signatures: signatures)
-        label = signatures.first?.label
-        uuid = signatures.first?.uuid
-        remark = signatures.first?.overrun(of: size)
+    fileprivate mutating func take(_ result: ProbeResult) {
+        note(result)
+        content = Content(signatures: result.signatures)
+        label = result.signatures.first?.label
+        uuid = result.signatures.first?.uuid
+        remark = result.signatures.first?.overrun(of: size)
+    }
+
+    /// Remembers what was found, whatever is made of it.
+    fileprivate mutating func note(_ result: ProbeResult) {
+        signatureTypes = Set(result.signatures.map(\.type))
+        hasNTFSBootSector = result.hasNTFSBootSector
+    }
+}
+
+/// Where a signature lies on a disk.
+private struct SignaturePlace: Hashable {
+    var type: String
+    /// Bytes from the disk's start.
+    var offset: UInt64?
+
+    init(_ signature: Signature, from start: UInt64) {
+        type = signature.type
+        offset = signature.offset.map { $0.addingReportingOverflow(start).partialValue }
     }
 }

@@ -93,7 +93,9 @@ struct LogicalVolumes {
         switch volume.defect {
         case nil: return nil
         case .missingPhysicalVolume:
-            return .unclear(type: "", why: "needs a physical volume that is on none of the domain's disks")
+            return .unclear(
+                type: "", why: "needs a physical volume that none of the domain's disks has, unless it lies in an array"
+            )
         case .segmentsDoNotFit: return .unclear(type: "", why: "its LVM metadata is damaged: the segments do not fit")
         case .pastEndOfDevice:
             return .unclear(type: "", why: "reaches past the end of its physical volume: is the image truncated?")

@@ -30,9 +30,10 @@ public struct Volume: Hashable, Sendable {
     public var disk: String
     /// What should be said about it besides the verdict.
     public var remark: String?
-
-    /// Whether it is the swap space that a hibernated system wakes up from.
-    var isHibernated: Bool { type == "swsuspend" || type == "suspend" }
+    /// libblkid's names of every signature in it, whatever ``content`` makes of them.
+    var signatureTypes: Set<String> = []
+    /// Whether a boot sector calls it NTFS.
+    var hasNTFSBootSector = false
 
     /// libblkid's name of what is in it; "" where nothing was recognised.
     public var type: String {
