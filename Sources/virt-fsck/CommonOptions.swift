@@ -2,14 +2,11 @@ public import ArgumentParser
 public import HostTools
 public import Repair
 
-/// The options that every verb has.
+/// The options of the verbs that take domains the whole way.
 struct CommonOptions: ParsableArguments {
     @OptionGroup var selection: Selection
 
     @OptionGroup var session: Session
-
-    @Flag(name: [.short, .long], help: "Say more: stages with their times, images, logs.")
-    var verbose = false
 
     @Option(help: "How disks are attached: auto, nbd or fuse.")
     var engine = EngineChoice.auto

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Libvirt
 import Repair
 
 /// `virt-fsck [repair] DOMAIN…`
@@ -46,6 +47,20 @@ struct RepairCommand: AsyncParsableCommand {
         }
         if commit == .afterBoot, noStart || start == .never || noWait {
             throw ValidationError("--commit after-boot starts the domain and waits for it to boot")
+        }
+    }
+
+    /// Refuses everything where the first of several words is no domain: it was a verb, perhaps, with a slip of the pen, and
+    /// `virt-fsck chekc web1` must not repair web1.
+    func refuseUnlessDomain(_ word: String) async throws {
+        do {
+            _ = try await common.session.connection(.readOnly).lookUp(word)
+        } catch let error as LibvirtError where error.code == .noDomain {
+            throw ValidationError(
+                "'\(word)' is neither a verb nor a domain, so nothing was done; to repair the others all the same: "
+                    + "virt-fsck repair …")
+        } catch {
+            // The run itself says what is wrong with libvirt.
         }
     }
 

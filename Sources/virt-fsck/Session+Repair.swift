@@ -70,7 +70,7 @@ extension Session {
         if json {
             Terminal.output(try report.json())
         } else {
-            let text = TextReport(report, verbosity: common.verbose ? .verbose : .normal)
+            let text = TextReport(report, verbosity: verbose ? .verbose : .normal)
             Terminal.output(text.results)
             Terminal.error(text.problems)
         }

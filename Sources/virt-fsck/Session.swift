@@ -15,6 +15,9 @@ struct Session: ParsableArguments {
     @Flag(name: [.short, .long], help: "No progress on standard error.")
     var quiet = false
 
+    @Flag(name: [.short, .long], help: "Say more: stages with their times, images, logs.")
+    var verbose = false
+
     func connection(_ access: Connection.Access = .readWrite) async throws -> Connection {
         try await Connection.open(connect, access: access, timeout: .seconds(15))
     }

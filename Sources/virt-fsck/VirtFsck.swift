@@ -10,22 +10,35 @@ struct VirtFsck: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "virt-fsck",
         abstract: "Check and repair the filesystems of libvirt domains that no longer boot.",
+        usage: """
+            virt-fsck [repair] [<options>] <domain> ... | --all
+            virt-fsck <verb> [<options>] [<domain> ...]
+            """,
         discussion: """
             Finds the domain through libvirt, makes sure that it is shut off, puts an overlay over its disks, checks and \
             repairs every filesystem on the overlay, proves the result by a second run, merges it, and starts the domain. \
             The disks are not written before the repair is proven.
 
+            Options stand before or after the verb. The verb stands before the domains; a domain that is called like a verb \
+            wants one: virt-fsck repair check.
+
             Exit status, as in fsck(8): 0 nothing wrong, 1 errors repaired, 2 repaired but the domain did not come up, \
             4 errors left or a volume that could not be checked, 8 operational error or refused, 16 usage, 32 cancelled.
             """,
         version: version,
-        subcommands: [RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self],
+        subcommands: [
+            RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self, VersionCommand.self,
+        ],
         defaultSubcommand: RepairCommand.self)
 
     static func main() async {
         Files.raiseOpenFileLimit()
         do {
-            var command = try parseAsRoot()
+            let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()), Vocabulary(of: Self.self))
+            var command = try parseAsRoot(arguments.ordered)
+            if let word = arguments.wordInPlaceOfVerb, arguments.words.count > 1 {
+                try await (command as? RepairCommand)?.refuseUnlessDomain(word)
+            }
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

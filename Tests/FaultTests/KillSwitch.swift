@@ -19,10 +19,7 @@ enum KillSwitch {
     }
 
     /// The library; built beside the program.
-    static let library: String? = VirtFsck.program.flatMap { program in
-        let path = URL(filePath: program).deletingLastPathComponent().appending(path: "libKillSwitch.so").path
-        return FileManager.default.isReadableFile(atPath: path) ? path : nil
-    }
+    static var library: String? { VirtFsck.killSwitch }
 
     /// What the environment of virt-fsck needs.
     ///

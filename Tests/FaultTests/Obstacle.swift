@@ -30,7 +30,7 @@ enum Obstacle {
         }
         kill(reader, SIGTERM)
         // Not our child: it is gone when the signal finds nobody.
-        guard await eventually(within: .seconds(10), { kill(reader, 0) != 0 }) else {
+        guard await eventually({ kill(reader, 0) != 0 }) else {
             throw ToolError(description: "the reader does not end")
         }
         return try result.get()

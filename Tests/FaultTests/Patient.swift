@@ -183,7 +183,7 @@ struct Patient: Sendable {
     /// What the runs have left on the host, once everything had its time to end.
     func leftovers() async throws -> [String] {
         var left: [String] = []
-        _ = try await eventually(within: .seconds(20)) {
+        _ = try await eventually {
             left = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: shop.name), in: shop.folder)
             left += HostState.leftovers(ofDomain: uuid)
             return left.isEmpty

@@ -48,7 +48,7 @@ struct TrialWatch: Sendable {
         let name = name
         // Its memory is empty until it has read what it goes on from.
         let before = try await GuestView.look(at: patient).numbers.first ?? 0
-        let isWriting = try await eventually(within: .seconds(60)) {
+        let isWriting = try await eventually {
             try await CountingSector.number(inMemoryOf: name) > before
         }
         if !isWriting { note("the guest doesn't boot from its disks") }

@@ -4,7 +4,7 @@ import HostTools
 import SystemPackage
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(40)))
 struct BackgroundProcessTests {
     private let folder: ScratchFolder
 

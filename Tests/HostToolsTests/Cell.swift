@@ -24,7 +24,7 @@ struct Cell {
     /// - Throws: also where a process of it still has the device open when it has ended.
     func run(
         _ program: String, _ arguments: [String], needing need: Sandbox.Need = .nothing,
-        timeout: Duration = .seconds(60), outputLimit: Int = 16 << 20, log: FileDescriptor? = nil
+        timeout: Duration = .seconds(600), outputLimit: Int = 16 << 20, log: FileDescriptor? = nil
     ) async throws -> CommandResult {
         let file = try FileDescriptor.open(FilePath(disk), .readWrite)
         defer { try? file.close() }
@@ -50,13 +50,13 @@ struct Cell {
         result.status = sandbox.status(of: result.status)
         try loop.sync()
         try node.remove()
-        try loop.detach(timeout: .seconds(5))
+        try loop.detach(timeout: .seconds(180))
         return result
     }
 
     /// Runs a Python script, with the device as its argument.
     func python(
-        _ script: String, timeout: Duration = .seconds(60), outputLimit: Int = 16 << 20, log: FileDescriptor? = nil
+        _ script: String, timeout: Duration = .seconds(600), outputLimit: Int = 16 << 20, log: FileDescriptor? = nil
     ) async throws -> CommandResult {
         try await run(
             "python3", ["-I", "-S", "-c", script, Self.device], timeout: timeout, outputLimit: outputLimit, log: log)

@@ -59,7 +59,7 @@ import Testing
 /// Needs a kernel with device-mapper: run in the VM of the system tests.
 @Suite(
     .enabled(if: DeviceMapper.isAvailable && getuid() == 0, "needs device-mapper; runs in the VM: make test"),
-    .serialized, .timeLimit(.minutes(20)))
+    .serialized, .timeLimit(.minutes(40)))
 struct DeviceMapperTests {
     private let name = "virt-fsck-test-\(getpid())"
 

@@ -10,7 +10,7 @@ private let canUseLVM =
     && ["lvm", "bwrap"].allSatisfy { runner.path(of: $0) != nil }
 
 /// Against the lvm of this machine, on loop devices, without device-mapper.
-@Suite(.enabled(if: canUseLVM, "needs root, loop devices and lvm2"), .serialized, .timeLimit(.minutes(10)))
+@Suite(.enabled(if: canUseLVM, "needs root, loop devices and lvm2"), .serialized, .timeLimit(.minutes(40)))
 struct LVMLiveTests {
     private let lvm: LVM
     private let folder: NodeFolder

@@ -9,7 +9,7 @@ private let hasPrograms = programs.allSatisfy { HostCommandRunner().path(of: $0)
 /// Large filesystems under the tightest limits that a checker is given: those of a small host.
 @Suite(
     .enabled(if: Cell.isPossible && hasPrograms, "needs root, FUSE, bubblewrap and the tools of ext4, xfs and vfat"),
-    .serialized, .timeLimit(.minutes(10)))
+    .serialized, .timeLimit(.minutes(40)))
 struct LargeFilesystemTests {
     struct Large: Sendable, CustomTestStringConvertible {
         var testDescription: String

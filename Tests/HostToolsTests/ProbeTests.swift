@@ -9,7 +9,7 @@ private let megabyte: UInt64 = 1 << 20
 private let uuid = "11111111-2222-3333-4444-555555555555"
 
 /// On images that the real tools made.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(40)))
 struct ProbeSignatureTests {
     struct Maker: Sendable, CustomTestStringConvertible {
         var program: String
@@ -195,7 +195,7 @@ struct ProbeSignatureTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(40)))
 struct ProbePartitionTests {
     @Test func `an MBR with logical partitions`() async throws {
         try await withImage(megabytes: 64) { image in

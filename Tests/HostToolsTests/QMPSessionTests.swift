@@ -11,7 +11,7 @@ private final class Script: Sendable {
     func add(_ line: String) { state.withLock { $0.append(line) } }
 }
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(40)))
 struct QMPSessionTests {
     private let script: Script
     private let session: QMPSession

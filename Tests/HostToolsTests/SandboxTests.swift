@@ -88,7 +88,7 @@ struct SandboxTests {
 /// The walls, tried from inside by programs of the host.
 @Suite(
     .enabled(if: Cell.isPossible, "needs root, FUSE, bubblewrap and python3"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(40)))
 struct SandboxWallTests {
     private let folder: ScratchFolder
     private let cell: Cell

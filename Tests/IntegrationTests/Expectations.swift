@@ -93,20 +93,8 @@ extension HeldRun {
 }
 
 extension Workshop {
-    /// Waits until the domain points at its overlay, and stops the storage daemon, which merges it, for the time of `body`.
-    func duringMerge(_ body: () async throws -> Void) async throws {
-        let definition = "\(PrivateLibvirt.shared.definitions)/\(name).xml"
-        func isOnOverlay() -> Bool {
-            (try? String(contentsOfFile: definition, encoding: .utf8))?.contains(".virt-fsck-") == true
-        }
-        #expect(await eventually(within: .seconds(60)) { isOnOverlay() })
-        let daemon = try #require(HostState.process("qemu-storage-daemon", holding: disks))
-        kill(daemon, SIGSTOP)
-        defer { kill(daemon, SIGCONT) }
-        // The moment is not over: what is tried now is tried during the merge.
-        try #require(isOnOverlay())
-        try await body()
-    }
+    /// Whether the domain's XML names its overlay.
+    func isOnOverlay() async throws -> Bool { try await xml().contains(".virt-fsck-") }
 
     /// A domain with one disk that is one filesystem.
     ///

@@ -99,19 +99,21 @@ struct IOErrorTests {
         try await Workshop.with { shop in
             try await FaultyFilesystem.with(shop) { faulty in
                 let patient = try await NeverWorse(shop, image: "\(shop.disks)/disk.img")
-                if !isLate { try await faulty.fail(requests, times: requests == [.flush] ? 20 : nil) }
-                async let running = shop.virtFsck("repair", "--no-start", "--scratch-dir", faulty.folder)
+                let times = requests == [.flush] ? 20 : nil
+                let run: VirtFsck.Run
                 if isLate {
-                    let isThere = try await eventually {
-                        try FileManager.default.contentsOfDirectory(atPath: faulty.folder).contains {
-                            $0.contains(".virt-fsck-")
-                        }
+                    // When the overlay is there, and before the checker writes to it.
+                    let arguments = arguments(shop.name, "--scratch-dir", faulty.folder)
+                    run = try await HeldRun.during(arguments, on: shop.name, in: shop.folder) { held in
+                        try await faulty.fail(requests, times: times)
+                        held.goOn()
+                        return try await held.run.value
                     }
-                    #expect(isThere)
-                    try await faulty.fail(requests, times: requests == [.flush] ? 20 : nil)
+                } else {
+                    try await faulty.fail(requests, times: times)
+                    run = try await shop.virtFsck("repair", "--no-start", "--scratch-dir", faulty.folder)
+                    #expect(run.exitStatus == 8 || run.exitStatus == 4, "\(run)")
                 }
-                let run = try await running
-                if !isLate { #expect(run.exitStatus == 8 || run.exitStatus == 4, "\(run)") }
                 try await faulty.heal()
                 // What could not be removed from a failing disk is removed when that works again.
                 try await patient.expectWhole(after: run)

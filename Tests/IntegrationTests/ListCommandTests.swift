@@ -105,7 +105,9 @@ struct ListCommandTests {
         ["--include", "x*", "x"], ["--exclude", "x*", "x"], ["recover", "--keep"],
         ["recover", "--keep", "--discard", "x"], ["--boot-timeout", "0", "x"], ["--boot-timeout", "86401", "x"],
         ["--commit", "after-boot", "--no-wait", "x"], ["--commit", "after-boot", "--no-start", "x"],
-        ["check", "--all", "--force-off"],
+        ["check", "--all", "--force-off"], ["web1", "check"], ["-v", "web1", "--json", "recover"], ["undo", "web1"],
+        ["-q", "status"], ["--commit", "never", "check", "x"], ["--yes", "recover"], ["--dry-run", "recover", "x"],
+        ["-c", "test:///default", "chekc", "test"], ["-c", "test:///default", "--dry-run", "chekc", "test"],
     ])
     func `wrong usage is exit status 16`(_ arguments: [String]) async throws {
         let run = try await VirtFsck.run([], arguments)

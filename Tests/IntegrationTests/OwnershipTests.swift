@@ -49,10 +49,12 @@ struct OwnershipTests {
             #expect(before.contains("user.note") && before.contains("system.posix_acl_access"))
             try await shop.define([Workshop.disk(image, format: storage.format)])
             let checker = HeldRun.repairing("200M")
-            try await HeldRun.during(arguments(shop.name), on: shop.name, in: shop.folder, checker: checker) { held in
+            try await HeldRun.during(
+                arguments(shop.name), on: shop.name, in: shop.folder, checker: checker, mergingInto: image
+            ) { held in
                 try await expectNoStart(of: shop.name, "lock")
-                held.goOn()
-                try await shop.duringMerge {
+                try await held.duringMerge {
+                    try #expect(await shop.isOnOverlay())
                     try await expectNoStart(of: shop.name, "lock")
                     // What libvirt leaves behind depends on its version: this is the worst.
                     try await Tool.output(of: "chown", ["64055:64055", image])

@@ -12,7 +12,7 @@ struct RestartTests {
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.login, then: .answers, on: libvirt)
             let xml = try await libvirt.virsh("dumpxml", "--inactive", shop.name)
             let waiting = try await Waiting.start(
-                ["--commit", commit, "--boot-timeout", "200"], on: shop, of: libvirt)
+                ["--commit", commit, "--boot-timeout", "400"], on: shop, of: libvirt)
             try await libvirt.kill()
             try await libvirt.ready()
             let asking = Task { try await self.ask(shop.name, of: libvirt) }
@@ -36,7 +36,7 @@ struct RestartTests {
         try await withLibvirt { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
             let waiting = try await Waiting.start(
-                ["--commit", "after-boot", "--boot-timeout", "200"], on: shop, of: libvirt)
+                ["--commit", "after-boot", "--boot-timeout", "400"], on: shop, of: libvirt)
             let process = try #require(try await libvirt.processOfDomain(shop.name))
             try await libvirt.kill()
             kill(process, SIGKILL)
@@ -121,26 +121,5 @@ struct RestartTests {
             }
             try await Task.sleep(for: .milliseconds(300))
         }
-    }
-}
-
-/// A run that has started its guest, and waits for it to boot.
-private struct Waiting {
-    var run: Task<VirtFsck.Run, any Error>
-    private var log: String
-
-    /// What it has said on standard error.
-    var said: String { String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self) }
-
-    static func start(
-        _ arguments: [String], on shop: Workshop, of libvirt: PrivateLibvirt
-    ) async throws -> Waiting {
-        let log = "\(shop.folder)/said"
-        let all = ["repair", "--json", "--connect", libvirt.uri] + arguments + [shop.name]
-        let run = Task { try await VirtFsck.run(["sh", "-c", #"exec "$@" 2>"$0""#, log], all) }
-        let waiting = Waiting(run: run, log: log)
-        let isWaiting = await eventually(within: .seconds(120)) { waiting.said.contains("waiting for proof") }
-        try #require(isWaiting, "\(waiting.said)")
-        return waiting
     }
 }

@@ -34,10 +34,12 @@ struct StartGuardTests {
             try await Filesystem.ext4.make(at: disk, size: 256 << 20)
             try await shop.define([Workshop.disk(disk, format: "raw")])
             let arguments = arguments(shop.name)
-            try await HeldRun.during(arguments, on: shop.name, in: shop.folder, checker: HeldRun.repairing("200M")) {
-                held in
-                held.goOn()
-                try await shop.duringMerge {
+            let checker = HeldRun.repairing("200M")
+            try await HeldRun.during(
+                arguments, on: shop.name, in: shop.folder, checker: checker, mergingInto: disk
+            ) { held in
+                try await held.duringMerge {
+                    try #expect(await shop.isOnOverlay())
                     try await expectNoStart(of: shop.name, "lock")
                 }
                 let run = try await held.run.value

@@ -13,11 +13,11 @@ struct WaitingTests {
             try await guest("-2", saying: TalkingGuest.login, in: shop)
             let running = Task {
                 try await VirtFsck.run([
-                    "repair", "--json", "--jobs", "1", "--boot-timeout", "200", "--commit", commit, silent, talking,
+                    "repair", "--json", "--jobs", "1", "--boot-timeout", "1000", "--commit", commit, silent, talking,
                 ])
             }
-            // With the only turn taken by the first one, it would not be started for 200 s.
-            let isStarted = try await eventually(within: .seconds(100)) { try await state(talking) == "running" }
+            // With the only turn taken by the first one, it would not be started for 1000 s.
+            let isStarted = try await eventually(within: .seconds(600)) { try await state(talking) == "running" }
             try #expect(await state(silent) == "running")
             try await PrivateLibvirt.shared.virsh("destroy", silent)
             let run = try await running.value

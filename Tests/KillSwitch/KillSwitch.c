@@ -6,6 +6,7 @@
 //   KILL_SWITCH_MATCH  only calls whose line in the log contains this count
 //   KILL_SWITCH_AT     the number of the call before which the program is killed, from 1 on
 //   KILL_SWITCH_DELAY  microseconds: the call is done, and the program is killed so long after its begin
+//   KILL_SWITCH_SIGNAL the signal's number, where it is another than SIGKILL: SIGSTOP holds the program up, before the call
 //
 // A line of the log: the call, and the path or what the descriptor is open on.
 
@@ -33,7 +34,10 @@ static pid_t program;
 
 __attribute__((constructor)) static void begin(void) { program = getpid(); }
 
-static void die(void) { syscall(SYS_kill, program, SIGKILL); }
+static void die(void) {
+    const char *signal = getenv("KILL_SWITCH_SIGNAL");
+    syscall(SYS_kill, program, signal == NULL ? SIGKILL : atoi(signal));
+}
 
 static void *die_later(void *delay) {
     usleep((useconds_t)(long)delay);
@@ -103,6 +107,10 @@ WITH_DESCRIPTOR(ssize_t, pwrite, (int descriptor, const void *bytes, size_t size
                 (descriptor, bytes, size, offset))
 WITH_DESCRIPTOR(ssize_t, pwrite64, (int descriptor, const void *bytes, size_t size, off64_t offset),
                 (descriptor, bytes, size, offset))
+WITH_DESCRIPTOR(ssize_t, pwritev, (int descriptor, const struct iovec *parts, int parts_count, off_t offset),
+                (descriptor, parts, parts_count, offset))
+WITH_DESCRIPTOR(ssize_t, pwritev64, (int descriptor, const struct iovec *parts, int parts_count, off64_t offset),
+                (descriptor, parts, parts_count, offset))
 WITH_DESCRIPTOR(ssize_t, send, (int descriptor, const void *bytes, size_t size, int flags),
                 (descriptor, bytes, size, flags))
 WITH_DESCRIPTOR(ssize_t, sendmsg, (int descriptor, const struct msghdr *message, int flags),

@@ -14,7 +14,8 @@ struct HostileInputTests {
         let error = #expect(throws: XMLError.self) { _ = try Document(bomb) }
         #expect(error?.message == "a document type declaration is not accepted")
         #expect(error?.line == 2)
-        #expect(start.duration(to: clock.now) < .seconds(1))
+        // Expanded, it has 10 TB.
+        #expect(start.duration(to: clock.now) < .seconds(60))
     }
 
     @Test(arguments: [

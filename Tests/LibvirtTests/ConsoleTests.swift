@@ -15,7 +15,7 @@ struct ConsoleTests {
         bytes.withUnsafeBufferPointer { buffer.add($0) }
     }
 
-    @Test(.timeLimit(.minutes(5))) func `bytes come as they were sent, and then the end`() async {
+    @Test(.timeLimit(.minutes(40))) func `bytes come as they were sent, and then the end`() async {
         let (console, buffer) = Self.make()
         Self.add(Array("one\n".utf8), to: buffer)
         Self.add(Array("two".utf8), to: buffer)
@@ -26,7 +26,7 @@ struct ConsoleTests {
         #expect(console.failure == nil)
     }
 
-    @Test(.timeLimit(.minutes(5))) func `a reader that waits is woken by a byte, and by the end`() async {
+    @Test(.timeLimit(.minutes(40))) func `a reader that waits is woken by a byte, and by the end`() async {
         let (console, buffer) = Self.make()
         let (heard, hearing) = AsyncStream<[UInt8]?>.makeStream()
         let reading = Task {

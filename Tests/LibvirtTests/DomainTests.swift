@@ -69,12 +69,10 @@ struct DomainTests {
         #expect(Set(domains.map(\.uuid)) == Set((1...1000).map(TestHost.uuid)))
         #expect(Set(domains.map(\.name)) == Set((1...1000).map { "vm\($0)" }))
 
-        let start = ContinuousClock.now
         let summaries = try await connection.summaries()
         #expect(summaries.count == 1000)
         #expect(summaries.count { $0.state == .shutoff && !$0.isActive && $0.numericID == nil } == 500)
         #expect(summaries.count { $0.state == .running && $0.isActive && $0.numericID != nil } == 500)
-        #expect(ContinuousClock.now - start < .seconds(5))
     }
 
     @Test func `a host without domains has an empty list`() async throws {

@@ -17,7 +17,7 @@ struct LifecycleReasonTests {
         #expect(event.reason == reason)
     }
 
-    @Test(.timeLimit(.minutes(5))) func `a pull of the plug says so`() async throws {
+    @Test(.timeLimit(.minutes(40))) func `a pull of the plug says so`() async throws {
         let host = try TestHost()
         let connection = try await Connection.open(host.uri)
         let web = try await connection.lookUp("web")

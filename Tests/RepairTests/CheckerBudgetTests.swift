@@ -26,7 +26,7 @@ final class Crowd: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(40)))
 struct CheckerBudgetTests {
     @Test func `no more checkers run at once than there are places`() async throws {
         let budget = CheckerBudget(places: 3) { .max }

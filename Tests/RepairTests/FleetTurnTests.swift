@@ -2,7 +2,7 @@ import Testing
 
 @testable import Repair
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(40)))
 struct FleetTurnTests {
     private let chronicle = Chronicle()
 

@@ -123,7 +123,7 @@ final class LocksTests {
         }
         let plan = Sample.plan(Sample.inventory(disks))
         let elapsed = try ContinuousClock().measure { try locks(plan).release() }
-        // One that waited for each would take 30.
-        #expect(elapsed < .seconds(10))
+        // One that waited for each would take 30: a lock that somebody has is asked for again for 100 ms.
+        #expect(elapsed < .seconds(25))
     }
 }

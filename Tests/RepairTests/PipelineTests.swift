@@ -179,7 +179,7 @@ let canAttach =
     }
 
 /// The whole way, on this machine's own loop devices, with libvirt's test driver.
-@Suite(.enabled(if: canAttach), .serialized, .timeLimit(.minutes(20)))
+@Suite(.enabled(if: canAttach), .serialized, .timeLimit(.minutes(40)))
 struct RepairingTests {
     private let runner = HostCommandRunner()
     private let megabyte: Int64 = 1 << 20

@@ -27,7 +27,7 @@ private struct Failure: Error, Hashable {
     var words: String
 }
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(40)))
 struct VolumeChecksTests {
     private let chronicle = Chronicle()
 

@@ -33,7 +33,7 @@ struct HostGroup {
     }
 
     private func expectActivation() async throws {
-        let isActive = await eventually(within: .seconds(30)) { HostSnapshot.take().mapped.contains(mapped) }
+        let isActive = await eventually { HostSnapshot.take().mapped.contains(mapped) }
         guard isActive else { throw TestProblem("udev did not activate \(name) on \(loop)") }
     }
 }

@@ -6,7 +6,7 @@ import Testing
 ///
 /// `Tests/SystemTests/VM/run-tests` boots it. One after the other: nbd devices, udev and LVM are the whole host's.
 @Suite(
-    .serialized, .timeLimit(.minutes(20)),
+    .serialized, .timeLimit(.minutes(40)),
     .enabled(if: ProcessInfo.processInfo.environment["RUN_IN_VM"] != nil, "runs in the VM: make test"))
 enum SystemTests {}
 

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A run of virt-fsck whose e2fsck is a script of the test's own, in a mount namespace of its own: by default one that waits
 /// until it is told to go on. The time in which everything is attached, for as long as a test wants.
@@ -36,15 +37,16 @@ public struct HeldRun: Sendable {
     ///   - folder: of the test's own, for what is needed; everybody may search it.
     ///   - checker: in Python, with `os`, `sys` and `time`; calls `hold()` where `body` shall begin. The device is its last
     ///     argument.
+    ///   - disk: the image whose merge ``duringMerge(_:)`` holds up; nil where none is.
     public static func during<Value: Sendable>(
         _ arguments: [String], on domain: String, in folder: String, checker: String = waiting,
-        _ body: (HeldRun) async throws -> Value
+        mergingInto disk: String? = nil, _ body: (HeldRun) async throws -> Value
     ) async throws -> Value {
-        let held = try await start(arguments, in: folder, checker: checker)
+        let held = try await start(arguments, in: folder, checker: checker, mergingInto: disk)
         let earlier = Set(logs(of: domain))
         let outcome: Result<Value, any Error>
         do {
-            let isHeld = await eventually(within: .seconds(120)) {
+            let isHeld = await eventually {
                 logs(of: domain).contains { log in
                     !earlier.contains(log)
                         && (try? String(contentsOfFile: log, encoding: .utf8))?.contains("held\n") == true
@@ -59,6 +61,8 @@ public struct HeldRun: Sendable {
             outcome = .failure(error)
         }
         held.goOn()
+        // Where the test was not about its merge.
+        held.daemon.map { _ = kill($0, SIGCONT) }
         _ = await held.run.result
         try? FileManager.default.removeItem(atPath: held.folder)
         return try outcome.get()
@@ -67,7 +71,32 @@ public struct HeldRun: Sendable {
     /// Lets the checker do its work.
     public func goOn() { _ = FileManager.default.createFile(atPath: "\(folder)/go-on", contents: nil) }
 
-    private static func start(_ arguments: [String], in folder: String, checker: String) async throws -> HeldRun {
+    /// Lets the checker do its work, and calls `body` when the storage daemon has come to its first write to the disk: there it
+    /// stops, and goes on afterwards.
+    public func duringMerge<Value>(_ body: () async throws -> Value) async throws -> Value {
+        goOn()
+        guard await eventually({ daemon.map(Self.isStopped) == true }), let daemon else {
+            throw ToolError(description: "the merge did not begin")
+        }
+        defer { kill(daemon, SIGCONT) }
+        return try await body()
+    }
+
+    /// The storage daemon that stops at its first write to the disk; nil where there is none, or not yet.
+    private var daemon: Int32? {
+        (try? String(contentsOfFile: "\(folder)/daemon.pid", encoding: .utf8)).flatMap {
+            Int32($0.trimmingCharacters(in: .whitespacesAndNewlines))
+        }
+    }
+
+    private static func isStopped(_ process: Int32) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return status.split(separator: ")").last?.split(separator: " ").first == "T"
+    }
+
+    private static func start(
+        _ arguments: [String], in folder: String, checker: String, mergingInto disk: String?
+    ) async throws -> HeldRun {
         let tools = "\(folder)/tools-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: tools, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
@@ -75,7 +104,27 @@ public struct HeldRun: Sendable {
         let script = "\(tools)/script"
         try "\(preparations)\n\(checker)\n".write(toFile: script, atomically: false, encoding: .utf8)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
-        let mounting = #"mount --bind "$0" \#(place) && mount --bind "$0/script" /usr/sbin/e2fsck && exec "$@""#
+        var mounting = #"mount --bind "$0" \#(place) && mount --bind "$0/script" /usr/sbin/e2fsck"#
+        if let disk {
+            guard let library = VirtFsck.killSwitch, let daemon = Tool.path(of: "qemu-storage-daemon") else {
+                throw ToolError(description: "libKillSwitch.so is not beside virt-fsck, or QEMU is missing")
+            }
+            try await Tool.output(of: "cp", [daemon, "\(tools)/qemu-storage-daemon"])
+            // The end of its line in the log: the overlay's path begins with that of the disk.
+            let stopping = """
+                #!/bin/sh
+                echo $$ >"\(tools)/daemon.pid"
+                export KILL_SWITCH_MATCH=" \(disk)
+                "
+                export LD_PRELOAD="\(library)" KILL_SWITCH_AT=1 KILL_SWITCH_SIGNAL=\(SIGSTOP)
+                exec \(place)/qemu-storage-daemon "$@"
+
+                """
+            try stopping.write(toFile: "\(tools)/stopping", atomically: false, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(tools)/stopping")
+            mounting += #" && mount --bind "$0/stopping" \#(daemon)"#
+        }
+        mounting += #" && exec "$@""#
         let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounting, tools]
         return HeldRun(run: Task { try await VirtFsck.run(wrapper, arguments) }, folder: tools)
     }

@@ -117,7 +117,7 @@ public actor PrivateLibvirt {
                 #"setsid unshare --mount --propagation private sh -c "$2" sh "$1" </dev/null >"$1/libvirtd.log" 2>&1 &"#,
                 "sh", folder, script,
             ])
-        let isUp = try await eventually(within: .seconds(30)) {
+        let isUp = try await eventually {
             try await Tool.run("virsh", ["--quiet", "--connect", uri, "uri"]).exitStatus == 0
         }
         guard isUp else {

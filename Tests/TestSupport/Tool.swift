@@ -108,9 +108,10 @@ public enum Tool {
 
 /// Waits for something to become true.
 ///
+/// - Parameter limit: for what hangs, never for what is slow: the machine may do much else.
 /// - Returns: whether it did in time.
 public func eventually(
-    within limit: Duration = .seconds(10), _ condition: () async throws -> Bool
+    within limit: Duration = .seconds(180), _ condition: () async throws -> Bool
 ) async rethrows -> Bool {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {

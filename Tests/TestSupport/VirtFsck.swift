@@ -22,6 +22,13 @@ public enum VirtFsck {
         return FileManager.default.isExecutableFile(atPath: built) ? built : nil
     }()
 
+    /// The library that stops a program before one of its calls, built beside the program; see
+    /// `Tests/KillSwitch/KillSwitch.c`.
+    public static let killSwitch: String? = program.flatMap { program in
+        let path = URL(filePath: program).deletingLastPathComponent().appending(path: "libKillSwitch.so").path
+        return FileManager.default.isReadableFile(atPath: path) ? path : nil
+    }
+
     /// One run of it.
     public struct Run: Sendable, CustomStringConvertible {
         /// Its exit status.

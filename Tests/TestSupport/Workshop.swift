@@ -56,7 +56,7 @@ public struct Workshop: Sendable {
     /// What the runs so far left on the host, once the kernel had its moment.
     private func leftovers() async throws -> [String] {
         var found: [String] = []
-        _ = try await eventually(within: .seconds(20)) {
+        _ = try await eventually {
             found = try await HostState.leftovers(ofRuns: HostState.runs(onDomain: name), in: folder)
             return found.isEmpty
         }
