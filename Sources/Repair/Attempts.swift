@@ -199,16 +199,16 @@ struct Attempts: Sendable {
             try await check.result(for: $0)
         }
         clock.lap("check")
+        let decision = decision(on: results)
+        let examination = Examination(results: results, disks: findings.disks, decision: decision)
+        if !examination.lacksMemory {
+            known.note(Summary(results: results, disks: findings.disks, seconds: clock.laps))
+        }
         let repaired = results.filter(\.isProvenRepair).map(\.volume.name)
         if case .unknown(let words) = sleep, !repaired.isEmpty {
             throw DomainProblem(
                 "\(words). So it can't be told whether a Windows of this domain is hibernated, and nothing is written: "
                     + "\(repaired.joined(separator: ", ")) could be repaired otherwise", kind: .refusal)
-        }
-        let decision = decision(on: results)
-        let examination = Examination(results: results, disks: findings.disks, decision: decision)
-        if !examination.lacksMemory {
-            known.note(Summary(results: results, disks: findings.disks, seconds: clock.laps))
         }
         if case .merge(let disks, let volumes) = decision {
             try await Restoration(overlays: mapping, originals: originals, runner: runner).run(
