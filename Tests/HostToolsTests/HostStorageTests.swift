@@ -41,7 +41,8 @@ struct HostStorageTests {
             (
                 .device(sda2),
                 [
-                    .device(sda2), .device(sda), .device(mapped(0)), .device(mapped(1)), .device(mapped(2)), .device(mapped(3)),
+                    .device(sda2), .device(sda), .device(mapped(0)), .device(mapped(1)), .device(mapped(2)),
+                    .device(mapped(3)),
                 ]
             ),
             (

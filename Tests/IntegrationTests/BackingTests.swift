@@ -78,7 +78,9 @@ struct BackingTests {
                 switch kind {
                 case "slice":
                     (
-                        layer("<source file='\(base)'><slices><slice type='storage' offset='0' size='1048576'/></slices></source>"),
+                        layer(
+                            "<source file='\(base)'><slices><slice type='storage' offset='0' size='1048576'/></slices></source>"
+                        ),
                         "slice"
                     )
                 case "network":
@@ -92,8 +94,9 @@ struct BackingTests {
                 default: (layer("<source file='base.img'/>"), "is no absolute path")
                 }
             mkfifo("\(shop.folder)/fifo", 0o666)
-            try await shop.define([
-                Workshop.disk(kind == "raw top" ? base : made.image, format: kind == "raw top" ? "raw" : "qcow2", body: words)
+            try await shop.redefine([
+                Workshop.disk(
+                    kind == "raw top" ? base : made.image, format: kind == "raw top" ? "raw" : "qcow2", body: words)
             ])
             try await expectRefusal("vda", reason, in: shop)
         }

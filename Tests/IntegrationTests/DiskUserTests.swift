@@ -8,7 +8,8 @@ import Testing
 struct DiskUserTests {
     /// How the host uses a disk.
     enum HostUse: String, CaseIterable, Sendable {
-        case loopDevice, partOfLoopDevice, mount, mountOfPartition, mountInOtherNamespace, mountedBlockDevice, claimedDevice
+        case loopDevice, partOfLoopDevice, mount, mountOfPartition, mountInOtherNamespace, mountedBlockDevice,
+            claimedDevice
     }
 
     @Test(arguments: HostUse.allCases)
@@ -85,7 +86,8 @@ struct DiskUserTests {
 
     /// What a disk can be to another domain.
     enum Role: String, CaseIterable, Sendable {
-        case loopDevice, partOfIt, floppy, cdrom, kernel, initrd, nvram, commandLine, volumeOfInactivePool, dataFile, jsonName
+        case loopDevice, partOfIt, floppy, cdrom, kernel, initrd, nvram, commandLine, volumeOfInactivePool, dataFile,
+            jsonName
         case snapshotMemory, nextStart
     }
 
@@ -106,7 +108,8 @@ struct DiskUserTests {
                 try await shop.define([Self.block(device)], suffix: "-other")
             case .floppy:
                 try await shop.define(
-                    [Workshop.disk(image, format: "raw", target: "fda", device: "floppy", bus: "fdc")], suffix: "-other")
+                    [Workshop.disk(image, format: "raw", target: "fda", device: "floppy", bus: "fdc")], suffix: "-other"
+                )
             case .cdrom:
                 try await shop.define(
                     [Workshop.disk(image, format: "raw", target: "hda", device: "cdrom", bus: "ide")], suffix: "-other")
@@ -115,7 +118,8 @@ struct DiskUserTests {
                 try await shop.define(os: "<kernel>\(plain)</kernel><initrd>\(image)</initrd>", suffix: "-other")
             case .nvram:
                 try await shop.define(
-                    os: "<loader readonly='yes' type='pflash'>\(plain)</loader><nvram>\(image)</nvram>", suffix: "-other")
+                    os: "<loader readonly='yes' type='pflash'>\(plain)</loader><nvram>\(image)</nvram>",
+                    suffix: "-other")
             case .commandLine:
                 try await shop.define(
                     os: "", suffix: "-other",
@@ -123,8 +127,9 @@ struct DiskUserTests {
                         + "<qemu:arg value='file=\(image),format=raw,if=none,id=x'/></qemu:commandline>")
             case .volumeOfInactivePool:
                 let pool = "\(shop.folder)/pool.xml"
-                try "<pool type='dir'><name>\(shop.name)</name><target><path>\(shop.disks)</path></target></pool>".write(
-                    toFile: pool, atomically: true, encoding: .utf8)
+                try "<pool type='dir'><name>\(shop.name)</name><target><path>\(shop.disks)</path></target></pool>"
+                    .write(
+                        toFile: pool, atomically: true, encoding: .utf8)
                 try await PrivateLibvirt.shared.virsh("pool-define", pool)
                 try await shop.define(
                     [
@@ -158,7 +163,8 @@ struct DiskUserTests {
             case .nextStart:
                 try await shop.define([Workshop.disk(plain, format: "raw")], suffix: "-other")
                 try await PrivateLibvirt.shared.virsh("start", "\(shop.name)-other")
-                let uuid = try await PrivateLibvirt.shared.virsh("domuuid", "\(shop.name)-other").split(separator: "\n")[0]
+                let uuid = try await PrivateLibvirt.shared.virsh("domuuid", "\(shop.name)-other").split(
+                    separator: "\n")[0]
                 try await shop.define(
                     [Workshop.disk(image, format: "raw")], suffix: "-other", extra: "<uuid>\(uuid)</uuid>")
             }
@@ -180,7 +186,8 @@ struct DiskUserTests {
         }
     }
 
-    @Test func `two partitions of one disk are two disks, and so are two of its logical volumes' regions`() async throws {
+    @Test func `two partitions of one disk are two disks, and so are two of its logical volumes' regions`() async throws
+    {
         try await Workshop.with { shop in
             let disk = "\(shop.folder)/whole"
             try DiskSet.createSparse(disk, size: 64 << 20)
@@ -203,13 +210,16 @@ struct DiskUserTests {
         }
     }
 
-    @Test func `somebody who comes to use a disk while it is repaired has it as it was, and the verdict is kept`() async throws {
+    @Test func `somebody who comes to use a disk while it is repaired has it as it was, and the verdict is kept`()
+        async throws
+    {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple(.ext4, .raw)
             let before = try await shop.snapshot()
             let run = try await HeldRun.during(arguments(shop.name), on: shop.name, in: shop.folder) { held in
                 try await shop.define(
-                    [Workshop.disk(made.image, format: "raw", target: "hda", device: "cdrom", bus: "ide")], suffix: "-other")
+                    [Workshop.disk(made.image, format: "raw", target: "hda", device: "cdrom", bus: "ide")],
+                    suffix: "-other")
                 held.goOn()
                 return try await held.run.value
             }
@@ -250,6 +260,12 @@ extension Workshop {
         let run = try await virtFsck("repair", "--no-start")
         #expect(run.exitStatus == 1, "\(run)", sourceLocation: sourceLocation)
         #expect(run.domain?.outcome == "repaired", "\(run)", sourceLocation: sourceLocation)
+    }
+
+    /// Gives the domain other disks.
+    func redefine(_ disks: [String]) async throws {
+        try await PrivateLibvirt.shared.virsh("undefine", name)
+        try await define(disks)
     }
 
     /// Defines a domain without disks, by what its `<os>` and its end say.

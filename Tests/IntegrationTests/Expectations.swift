@@ -113,3 +113,14 @@ extension Workshop {
         return (image, filesystem)
     }
 }
+
+extension PrivateLibvirt {
+    /// One for a test alone, with a workshop; it ends with the test.
+    static func withOne(_ body: (PrivateLibvirt, Workshop) async throws -> Void) async throws {
+        try await Workshop.with { shop in
+            let libvirt = PrivateLibvirt(folder: "\(shop.folder)/l")
+            defer { libvirt.end() }
+            try await body(libvirt, shop)
+        }
+    }
+}

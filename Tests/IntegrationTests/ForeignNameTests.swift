@@ -13,7 +13,7 @@ struct ForeignNameTests {
             let folder = "\(shop.disks)/inner"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             try await Tool.output(of: "cp", [made.image, "\(folder)/disk.img"])
-            try await shop.define([Workshop.disk(name, format: "raw")])
+            try await shop.redefine([Workshop.disk(name, format: "raw")])
             let before = try await shop.snapshot()
             for verb in ["check", "repair"] {
                 let run = try await VirtFsck.run(["sh", "-c", #"cd "$0" && exec "$@""#, folder], arguments(verb, shop))
@@ -36,7 +36,7 @@ struct ForeignNameTests {
                 path = "\(shop.folder)/link"
                 symlink("/dev/fd/9", path)
             }
-            try await shop.define([Workshop.disk(path, format: "raw")])
+            try await shop.redefine([Workshop.disk(path, format: "raw")])
             let before = try await shop.snapshot()
             for verb in ["check", "repair"] {
                 let run = try await VirtFsck.run(
@@ -84,8 +84,12 @@ struct ForeignNameTests {
     }
 
     @Test func `a filesystem that does not answer holds nobody up but those whose disks are on it`() async throws {
-        try await Workshop.with { shop in
-            try await shop.makeSimple()
+        // Every run on a host sees it: it is shown to none but this test's.
+        try await PrivateLibvirt.withOne { libvirt, shop in
+            let disk = "\(shop.disks)/disk.img"
+            try await Filesystem.ext4.make(at: disk)
+            try await Filesystem.ext4.damage(disk)
+            try await shop.define([Workshop.disk(disk, format: "raw")], on: libvirt)
             let image = "\(shop.folder)/behind.img"
             let place = "\(shop.folder)/exported"
             try DiskSet.createSparse(image, size: 1 << 20)
@@ -106,13 +110,15 @@ struct ForeignNameTests {
                 ((try? FileManager.default.attributesOfItem(atPath: place))?[.size] as? Int) == 1 << 20
             }
             try #require(isThere)
-            try await shop.define([Workshop.disk(place, format: "raw")], suffix: "-silent")
-            try await shop.define([Workshop.disk(place, format: "qcow2")], suffix: "-silent2")
+            try await shop.define([Workshop.disk(place, format: "raw")], suffix: "-silent", on: libvirt)
+            try await shop.define([Workshop.disk(place, format: "qcow2")], suffix: "-silent2", on: libvirt)
             kill(daemon.processIdentifier, SIGSTOP)
-            let run = try await shop.virtFsck("repair", "--no-start")
+            let run = try await VirtFsck.run(["repair", "--no-start", "--json", shop.name], connect: libvirt.uri)
             #expect(run.exitStatus == 1, "\(run)")
-            #expect(run.domain?.warnings?.contains { $0.contains("\(shop.name)-silent: \(place): has not answered") } == true)
-            let silent = try await VirtFsck.run(["check", "-q", "\(shop.name)-silent"])
+            #expect(
+                run.domain?.warnings?.contains { $0.contains("\(shop.name)-silent: \(place): has not answered") }
+                    == true)
+            let silent = try await VirtFsck.run(["check", "-q", "\(shop.name)-silent"], connect: libvirt.uri)
             #expect(silent.exitStatus == 8, "\(silent)")
             #expect(silent.errorOutput.contains("has not answered"), "\(silent)")
             kill(daemon.processIdentifier, SIGCONT)
@@ -123,14 +129,14 @@ struct ForeignNameTests {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple()
             let gone = Workshop.disk("\(shop.disks)/gone.img", format: "raw", target: "vdb")
-            try await shop.define([
+            try await shop.redefine([
                 Workshop.disk(made.image, format: "qcow2"),
                 gone.replacingOccurrences(of: "gone.img'", with: "gone.img' startupPolicy='optional'"),
             ])
             let run = try await shop.virtFsck("repair", "--no-start")
             #expect(run.exitStatus == 1, "\(run)")
             #expect(run.domain?.warnings?.contains { $0.contains("vdb") && $0.contains("gone.img is missing") } == true)
-            try await shop.define([Workshop.disk(made.image, format: "qcow2"), gone])
+            try await shop.redefine([Workshop.disk(made.image, format: "qcow2"), gone])
             try await expectRefusal("vdb", "gone.img", in: shop)
         }
     }
@@ -147,7 +153,7 @@ struct ForeignNameTests {
                 let device = try await Tool.output(of: "losetup", ["--find", "--show", "--read-only", made.image])
                     .trimmingCharacters(in: .whitespacesAndNewlines)
                 loop = device
-                try await shop.define([
+                try await shop.redefine([
                     "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='\(device)'/>"
                         + "<target dev='vda' bus='virtio'/></disk>"
                 ])

@@ -8,7 +8,7 @@ import Testing
 struct RestartTests {
     @Test(arguments: ["verified", "after-boot"])
     func `a guest that says after the restart that it is up has booted`(_ commit: String) async throws {
-        try await withLibvirt { libvirt, shop in
+        try await PrivateLibvirt.withOne { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.login, then: .answers, on: libvirt)
             let xml = try await libvirt.virsh("dumpxml", "--inactive", shop.name)
             let waiting = try await Waiting.start(
@@ -33,7 +33,7 @@ struct RestartTests {
     }
 
     @Test func `a guest that went off meanwhile is not waited for`() async throws {
-        try await withLibvirt { libvirt, shop in
+        try await PrivateLibvirt.withOne { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
             let waiting = try await Waiting.start(
                 ["--commit", "after-boot", "--boot-timeout", "400"], on: shop, of: libvirt)
@@ -50,7 +50,7 @@ struct RestartTests {
     }
 
     @Test func `without libvirtd a boot is not known`() async throws {
-        try await withLibvirt { libvirt, shop in
+        try await PrivateLibvirt.withOne { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
             let waiting = try await Waiting.start(["--boot-timeout", "20"], on: shop, of: libvirt)
             try await libvirt.kill()
@@ -66,7 +66,7 @@ struct RestartTests {
 
     @Test(arguments: ["--keep", "--discard"])
     func `without libvirtd a repair on trial waits for a decision`(_ decision: String) async throws {
-        try await withLibvirt { libvirt, shop in
+        try await PrivateLibvirt.withOne { libvirt, shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, on: libvirt)
             let xml = try await libvirt.virsh("dumpxml", "--inactive", shop.name)
             let waiting = try await Waiting.start(
@@ -94,14 +94,6 @@ struct RestartTests {
             } else {
                 try #expect(await guest.isUntouched())
             }
-        }
-    }
-
-    private func withLibvirt(_ body: (PrivateLibvirt, Workshop) async throws -> Void) async throws {
-        try await Workshop.with { shop in
-            let libvirt = PrivateLibvirt(folder: "\(shop.folder)/l")
-            defer { libvirt.end() }
-            try await body(libvirt, shop)
         }
     }
 
