@@ -11,16 +11,16 @@ struct GuestAgentTests {
         let connection = try await Connection.open(host.uri)
         let web = try await connection.lookUp("web")
         let agent = try await GuestAgent(of: web, on: connection)
-        #expect(await agent.answer(within: .seconds(30)) == .answered)
+        #expect(await agent.answer(within: .seconds(600)) == .answered)
         // With the connection that it has now.
-        #expect(await agent.answer(within: .seconds(30)) == .answered)
+        #expect(await agent.answer(within: .seconds(600)) == .answered)
     }
 
     @Test func `a domain that is gone is a failure, not a silent agent`() async throws {
         let host = try TestHost()
         let connection = try await Connection.open(host.uri)
         let gone = DomainID(uuid: TestHost.uuid(99), name: "gone")
-        guard case .failed(let error) = try await GuestAgent(of: gone, on: connection).answer(within: .seconds(30))
+        guard case .failed(let error) = try await GuestAgent(of: gone, on: connection).answer(within: .seconds(600))
         else {
             Issue.record("no failure")
             return
