@@ -40,9 +40,11 @@ extension Connection {
         _ id: DomainID, device: String? = nil, options: ConsoleOptions = []
     ) throws(LibvirtError) -> Console {
         let stream = try StreamHandle(on: pointer, flags: VIR_STREAM_NONBLOCK.rawValue)
-        try withDomain(id) { domain throws(LibvirtError) in
-            try LibvirtError.check(
-                "virDomainOpenConsole", virDomainOpenConsole(domain, device, stream.pointer, options.rawValue))
+        _ = try Departure.ofProcess.unlessLeaving { () throws(LibvirtError) in
+            try withDomain(id) { domain throws(LibvirtError) in
+                try LibvirtError.check(
+                    "virDomainOpenConsole", virDomainOpenConsole(domain, device, stream.pointer, options.rawValue))
+            }
         }
         return try console(reading: stream)
     }
@@ -82,7 +84,7 @@ extension Connection {
         guard let stream = consoles.removeValue(forKey: number) else { return }
         virStreamEventRemoveCallback(stream.pointer)
         // Fails where it has ended already, or the connection is broken; it is freed either way.
-        virStreamAbort(stream.pointer)
+        _ = try? Departure.ofProcess.unlessLeaving { virStreamAbort(stream.pointer) }
     }
 }
 

@@ -22,7 +22,7 @@ public actor Connection {
 
     /// Where the connection's event streams meet.
     let hub: EventHub
-    /// libvirt's numbers of the registrations behind them; empty while there is no stream.
+    /// libvirt's numbers of the registrations behind them; empty until there is a stream.
     var registrations: [Int32] = []
     /// The streams of the consoles that are open, by the number that each got.
     var consoles: [Int: StreamHandle] = [:]
@@ -38,7 +38,9 @@ public actor Connection {
     }
 
     // On the actor's thread: closing talks to the daemon, too.
-    isolated deinit {}
+    isolated deinit {
+        try? Departure.ofProcess.unlessLeaving { deregister() }
+    }
 
     /// Opens a connection.
     ///

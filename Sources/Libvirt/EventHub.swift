@@ -54,12 +54,9 @@ final class EventHub: Sendable {
         return number
     }
 
-    /// Removes a stream; gives whether none is left.
-    func remove(_ number: Int) -> Bool {
-        state.withLock { state in
-            state.streams[number] = nil
-            return state.streams.isEmpty
-        }
+    /// Removes a stream.
+    func remove(_ number: Int) {
+        state.withLock { $0.streams[number] = nil }
     }
 
     /// Has `action` run when the connection breaks, at once when it is broken already; gives the number to take it back with.

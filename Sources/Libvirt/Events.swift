@@ -68,26 +68,30 @@ extension Connection {
     ///
     /// When this returns, the events are subscribed to: nothing that happens later is missed. The stream holds the connection
     /// open until it is dropped or its task is cancelled. It ends by itself only when the connection breaks: treat an end
-    /// as "events may be missing".
+    /// as "events may be missing". The subscription itself stays until the connection closes.
     ///
     /// - Throws: ``LibvirtError``.
     public func lifecycleEvents() throws(LibvirtError) -> AsyncStream<LifecycleEvent> {
-        if registrations.isEmpty {
-            registrations.append(try hub.registerLifecycle(on: pointer))
-            // Not every driver has it: without it restarts are not seen, and all else is.
-            if let reboots = try? hub.registerReboots(on: pointer) { registrations.append(reboots) }
-        }
+        if registrations.isEmpty { try register() }
         let (events, continuation) = AsyncStream<LifecycleEvent>.makeStream()
         let number = hub.add(continuation)
         continuation.onTermination = { _ in
-            // Strongly, on purpose: the registration holds the C connection, so it must end before the actor does.
-            Task { await self.endLifecycleEvents(number) }
+            // Strongly, on purpose: a stream holds its connection open.
+            self.hub.remove(number)
         }
         return events
     }
 
-    private func endLifecycleEvents(_ number: Int) {
-        guard hub.remove(number) else { return }
+    private func register() throws(LibvirtError) {
+        try Departure.ofProcess.unlessLeaving { () throws(LibvirtError) in
+            registrations.append(try hub.registerLifecycle(on: pointer))
+            // Not every driver has it: without it restarts are not seen, and all else is.
+            if let reboots = try? hub.registerReboots(on: pointer) { registrations.append(reboots) }
+        }
+    }
+
+    /// Ends the registrations, which hold the C connection: without this it would never close.
+    func deregister() {
         // Fails when the connection is broken; then nothing comes from it any more.
         for registration in registrations { virConnectDomainEventDeregisterAny(pointer, registration) }
         registrations = []

@@ -24,10 +24,12 @@ struct ConnectionHandle: ~Copyable {
 
     deinit {
         guard let pointer else { return }
-        // The registration holds a reference: without this the connection would never close. It also waits for a call that
-        // is on its way (virConnectCloseCallbackData has a lock), so that the hub may go.
-        virConnectUnregisterCloseCallback(pointer, connectionClosed)
-        virConnectClose(pointer)
+        try? Departure.ofProcess.unlessLeaving {
+            // The registration holds a reference: without this the connection would never close. It also waits for a call
+            // that is on its way (virConnectCloseCallbackData has a lock), so that the hub may go.
+            virConnectUnregisterCloseCallback(pointer, connectionClosed)
+            virConnectClose(pointer)
+        }
     }
 }
 

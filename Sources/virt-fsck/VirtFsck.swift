@@ -1,5 +1,6 @@
 import ArgumentParser
 import HostTools
+import Libvirt
 import Repair
 
 /// The program: its verbs, and the exit statuses of fsck(8).
@@ -33,6 +34,13 @@ struct VirtFsck: AsyncParsableCommand {
 
     static func main() async {
         Files.raiseOpenFileLimit()
+        let status = await status()
+        // A libvirtd that is just doing something for us may crash when we are gone.
+        await Connection.leave()
+        exit(withError: status)
+    }
+
+    private static func status() async -> ExitCode {
         do {
             let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()), Vocabulary(of: Self.self))
             var command = try parseAsRoot(arguments.ordered)
@@ -44,18 +52,18 @@ struct VirtFsck: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            return .success
         } catch let status as ExitCode {
-            exit(withError: status)
+            return status
         } catch {
-            // ArgumentParser's own idea of a usage error is EX_USAGE (64); fsck(8) says 16.
-            let code = exitCode(for: error)
             let text = fullMessage(for: error)
-            guard code != .success else {
+            guard exitCode(for: error) != .success else {
                 Terminal.output(text + "\n")
-                exit(withError: ExitCode.success)
+                return .success
             }
             Terminal.error(text + "\n")
-            exit(withError: ExitCode(ExitStatus.usage.rawValue))
+            // ArgumentParser's own idea of a usage error is EX_USAGE (64); fsck(8) says 16.
+            return ExitCode(ExitStatus.usage.rawValue)
         }
     }
 }

@@ -55,7 +55,8 @@ struct AgentTests {
             #expect(run.exitStatus == 1, "\(run)")
             #expect(run.domain?.boot.outcome == "unknown", "\(run)")
             #expect(run.domain?.boot.evidence.contains("its guest agent is silent") == true, "\(run)")
-            #expect(run.domain.map { $0.boot.seconds < 60 } == true, "\(run)")
+            // libvirt would wait for it for ever.
+            #expect(run.domain.map { $0.boot.seconds < 200 } == true, "\(run)")
         }
     }
 }
@@ -68,7 +69,7 @@ enum AgentGuest {
         case live
         /// Answers libvirt's first question after a second, which libvirt waits for, and the next after longer than we wait.
         case slow
-        /// Answers after seven seconds, when libvirt has given up.
+        /// Answers after fifteen seconds, when libvirt has given up: after five.
         case late
         /// Says that it is there, and never more.
         case stuck(says: String)
@@ -102,7 +103,7 @@ enum AgentGuest {
             case .live: "while asked; do sync; time; done"
             case .slow:
                 "while asked; do case $question in *guest-sync*) sleep 1 ;; *) sleep 6 ;; esac; sync; time; done"
-            case .late: "login 12 & while asked; do sleep 7; sync; time; done"
+            case .late: "login 25 & while asked; do sleep 15; sync; time; done"
             case .stuck(let words): "\(words.isEmpty ? "" : "login 8 &") while asked; do sync; done"
             case .noise: "login 8 & asked; cat /dev/urandom >&3"
             case .endlessLine: "login 8 & asked; tr '\\0' '{' </dev/zero >&3"
@@ -129,7 +130,7 @@ enum AgentGuest {
             <domain type='qemu'><name>\(shop.name)</name><memory unit='MiB'>128</memory>
             <os><type arch='x86_64' machine='pc'>hvm</type>
             <kernel>\(boot)/vmlinuz</kernel><initrd>\(boot)/initrd</initrd>
-            <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
+            <cmdline>console=ttyS0 quiet panic=-1 no_timer_check</cmdline></os>
             <features><acpi/><apic/></features><cpu mode='maximum'/><on_reboot>destroy</on_reboot>
             <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
             \(Workshop.disk(disk, format: "qcow2"))<serial type='pty'/>

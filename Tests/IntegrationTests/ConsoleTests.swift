@@ -104,7 +104,9 @@ struct ConsoleTests {
             let before = Self.sockets()
             let lost = try await Connection.open(PrivateLibvirt.shared.uri)
             let console = try await lost.openConsole(domain)
-            for descriptor in Self.sockets().subtracting(before) { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            let ours = Self.sockets().subtracting(before)
+            try #require(ours.count == 1)
+            for socket in ours { shutdown(socket.descriptor, Int32(SHUT_RDWR)) }
             for await _ in console {}
             #expect(console.failure?.code == .rpc)
             #expect(await eventually { await lost.consoleCount == 0 })
@@ -120,15 +122,28 @@ struct ConsoleTests {
                 _ = try await connection.openConsole(domain, options: .force)
             }
             #expect(await eventually { await connection.consoleCount == 0 })
-            #expect(Self.sockets() == before)
+            // One of an earlier test may go meanwhile.
+            #expect(await eventually { Self.sockets().isSubset(of: before) })
             #expect(await connection.isAlive())
         }
     }
 
+    /// A socket that is open: the kernel gives the number of its descriptor to the next one, its own to none.
+    private struct Socket: Hashable {
+        var descriptor: Int32
+        var name: String
+    }
+
     /// The sockets of this process that lead to a libvirtd.
-    private static func sockets() -> Set<Int32> {
+    private static func sockets() -> Set<Socket> {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-        return Set(names.compactMap { Int32($0) }.filter { peer(of: $0)?.hasSuffix("/libvirt-sock") == true })
+        return Set(
+            names.compactMap { name in
+                guard let descriptor = Int32(name), peer(of: descriptor)?.hasSuffix("/libvirt-sock") == true,
+                    let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
+                else { return nil }
+                return Socket(descriptor: descriptor, name: link)
+            })
     }
 
     private static func peer(of descriptor: Int32) -> String? {
@@ -180,14 +195,16 @@ struct ConsoleTests {
             longest = max(longest, ContinuousClock.now - asked)
             memory = max(memory, residentMemory() - memoryBefore)
         }
-        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        let whole = ContinuousClock.now - start
+        let seconds = whole / .seconds(1)
         let total = read + Int(console.lostBytes)
         print("flood: \(Double(total) / seconds / 1e6) MB/s, \(memory >> 20) MiB, longest call \(longest)")
         #expect(console.failure == nil)
         // A line break for each gap.
         #expect(total >= size)
         #expect(memory < 64 << 20)
-        #expect(longest < .seconds(2))
+        // Who has to wait for the flood to end waits for all of it; a machine that does much else makes all of it slower.
+        #expect(longest < whole / 2)
     }
 
     private static func residentMemory() -> Int {

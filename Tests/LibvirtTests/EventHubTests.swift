@@ -13,12 +13,4 @@ struct EventHubTests {
         #expect(await before.first { _ in true } == nil)
         #expect(await after.first { _ in true } == nil)
     }
-
-    @Test func `the last stream that goes is the last`() {
-        let hub = EventHub()
-        let one = hub.add(AsyncStream<LifecycleEvent>.makeStream().continuation)
-        let other = hub.add(AsyncStream<LifecycleEvent>.makeStream().continuation)
-        #expect(!hub.remove(one))
-        #expect(hub.remove(other))
-    }
 }

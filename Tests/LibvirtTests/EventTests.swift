@@ -43,6 +43,24 @@ struct EventTests {
         #expect(await other.first { _ in true }?.event == .stopped)
     }
 
+    @Test(.timeLimit(.minutes(40))) func `a stream that comes when all others are gone sees events, too`() async throws {
+        let host = try TestHost()
+        let connection = try await Connection.open(host.uri)
+        let web = try await connection.lookUp("web")
+        for _ in 0..<3 {
+            let events = try await connection.lifecycleEvents()
+            try await connection.suspend(web)
+            try await connection.resume(web)
+            var seen: [LifecycleEvent.Kind] = []
+            for await event in events {
+                seen.append(event.event)
+                if seen.count == 2 { break }
+            }
+            #expect(seen == [.suspended, .resumed])
+        }
+        #expect(await connection.registrations.count == 2)
+    }
+
     @Test(.timeLimit(.minutes(40))) func `a stream keeps its connection open, and lets go of it`() async throws {
         let host = try TestHost()
         weak var observed: Connection?
