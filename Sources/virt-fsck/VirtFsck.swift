@@ -19,7 +19,9 @@ struct VirtFsck: AsyncParsableCommand {
             4 errors left or a volume that could not be checked, 8 operational error or refused, 16 usage, 32 cancelled.
             """,
         version: version,
-        subcommands: [RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self],
+        subcommands: [
+            RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self, MeasureLossCommand.self,
+        ],
         defaultSubcommand: RepairCommand.self)
 
     static func main() async {
