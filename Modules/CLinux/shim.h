@@ -41,6 +41,9 @@ static inline int shim_O_TMPFILE(void) { return __O_TMPFILE; }
 /// BLKFLSBUF of linux/fs.h, a macro that Swift can't import.
 static inline unsigned long shim_BLKFLSBUF(void) { return BLKFLSBUF; }
 
+/// BLKROSET of linux/fs.h, a macro that Swift can't import: lets the kernel refuse writes to a block device, or no longer.
+static inline int shim_set_read_only(int fd, int value) { return ioctl(fd, BLKROSET, &value); }
+
 /// BLKPG_DEL_PARTITION of linux/blkpg.h: makes the kernel forget a partition of the device. ioctl(2)'s result.
 static inline int shim_delete_partition(int fd, int number) {
     struct blkpg_partition partition = {.pno = number};

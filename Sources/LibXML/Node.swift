@@ -67,6 +67,16 @@ public struct Node: ~Copyable {
         try XPathResult(expression, variables: variables, in: storage, at: pointer).string()
     }
 
+    /// The text of every node that an expression finds from this element, in document order; as ``Document/values(of:_:)``.
+    ///
+    /// - Parameters:
+    ///   - expression: XPath 1.0, such as `source/@*`.
+    ///   - variables: what `$name` in it stands for.
+    /// - Throws: ``XMLError`` when the expression isn't valid.
+    public func values(of expression: String, _ variables: [String: String] = [:]) throws(XMLError) -> [String] {
+        try XPathResult(expression, variables: variables, in: storage, at: pointer).strings()
+    }
+
     /// Whether an expression is true from this element; as ``Document/matches(_:_:)``.
     ///
     /// - Parameters:

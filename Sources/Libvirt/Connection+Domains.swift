@@ -1,12 +1,46 @@
 internal import CLibvirt
 
+/// Which domains of a host (`virConnectListAllDomainsFlags`).
+public enum DomainSelection: Sendable {
+    /// Active and inactive ones.
+    case all
+    /// Those that run, are paused or crashed.
+    case active
+    /// Those with snapshots that libvirt knows.
+    case withSnapshots
+
+    fileprivate var flags: UInt32 {
+        switch self {
+        case .all: 0
+        case .active: VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
+        case .withSnapshots: VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT.rawValue
+        }
+    }
+}
+
 extension Connection {
-    /// Every domain, active and inactive, in one call to the daemon (`virConnectListAllDomains`).
+    /// Domains, in one call to the daemon (`virConnectListAllDomains`).
     ///
     /// - Throws: ``LibvirtError``.
-    public func listDomains() throws(LibvirtError) -> [DomainID] {
-        try allDomains().map { domain throws(LibvirtError) in
+    public func listDomains(_ selection: DomainSelection = .all) throws(LibvirtError) -> [DomainID] {
+        try allDomains(selection).map { domain throws(LibvirtError) in
             try DomainID(reading: domain)
+        }
+    }
+
+    /// The XML of every snapshot of a domain, without passwords (`virDomainSnapshotGetXMLDesc`).
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func snapshotXMLs(of id: DomainID) throws(LibvirtError) -> [String] {
+        try withDomain(id) { domain throws(LibvirtError) in
+            var array: UnsafeMutablePointer<virDomainSnapshotPtr?>?
+            let count = try LibvirtError.check(
+                "virDomainListAllSnapshots", virDomainListAllSnapshots(domain, &array, 0))
+            let snapshots = HandleList(owning: array, count: Int(count)) { virDomainSnapshotFree($0) }
+            return try snapshots.map { snapshot throws(LibvirtError) in
+                try LibvirtError.check(
+                    "virDomainSnapshotGetXMLDesc", adopting: virDomainSnapshotGetXMLDesc(snapshot, 0))
+            }
         }
     }
 
@@ -50,10 +84,11 @@ extension Connection {
         }
     }
 
-    private func allDomains() throws(LibvirtError) -> DomainListHandle {
+    private func allDomains(_ selection: DomainSelection = .all) throws(LibvirtError) -> HandleList {
         var array: UnsafeMutablePointer<virDomainPtr?>?
-        let count = try LibvirtError.check("virConnectListAllDomains", virConnectListAllDomains(pointer, &array, 0))
-        return DomainListHandle(owning: array, count: Int(count))
+        let count = try LibvirtError.check(
+            "virConnectListAllDomains", virConnectListAllDomains(pointer, &array, selection.flags))
+        return HandleList(owning: array, count: Int(count)) { virDomainFree($0) }
     }
 }
 

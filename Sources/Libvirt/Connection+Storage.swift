@@ -21,4 +21,16 @@ extension Connection {
             }
         }
     }
+
+    /// The XML of a storage pool, active or not (`virStoragePoolGetXMLDesc`).
+    ///
+    /// - Throws: ``LibvirtError`` with ``LibvirtError/Code/noStoragePool``.
+    public func poolXML(_ pool: String) throws(LibvirtError) -> String {
+        let pool = StoragePoolHandle(
+            owning: try LibvirtError.check(
+                "virStoragePoolLookupByName", virStoragePoolLookupByName(pointer, pool)))
+        return try pool.lend { pool throws(LibvirtError) in
+            try LibvirtError.check("virStoragePoolGetXMLDesc", adopting: virStoragePoolGetXMLDesc(pool, 0))
+        }
+    }
 }

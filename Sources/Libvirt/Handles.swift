@@ -50,21 +50,26 @@ struct DomainHandle: ~Copyable {
     }
 }
 
-/// Owns the array of `virConnectListAllDomains` and every domain in it.
-struct DomainListHandle: ~Copyable {
-    private let array: UnsafeMutablePointer<virDomainPtr?>?
+/// Owns an array that libvirt allocated (`virConnectListAllDomains` and its like), and every object in it.
+struct HandleList: ~Copyable {
+    private let array: UnsafeMutablePointer<OpaquePointer?>?
     private let count: Int
+    private let release: (OpaquePointer) -> Void
 
-    init(owning array: UnsafeMutablePointer<virDomainPtr?>?, count: Int) {
+    /// - Parameter release: gives one object back.
+    init(
+        owning array: UnsafeMutablePointer<OpaquePointer?>?, count: Int, release: @escaping (OpaquePointer) -> Void
+    ) {
         self.array = array
         self.count = count
+        self.release = release
     }
 
-    borrowing func map<Value>(_ body: (virDomainPtr) throws(LibvirtError) -> Value?) throws(LibvirtError) -> [Value] {
+    borrowing func map<Value>(_ body: (OpaquePointer) throws(LibvirtError) -> Value?) throws(LibvirtError) -> [Value] {
         var values: [Value] = []
         values.reserveCapacity(count)
         for index in 0..<count {
-            guard let domain = array?[index], let value = try body(domain) else { continue }
+            guard let object = array?[index], let value = try body(object) else { continue }
             values.append(value)
         }
         return values
@@ -72,7 +77,7 @@ struct DomainListHandle: ~Copyable {
 
     deinit {
         for index in 0..<count {
-            if let domain = array?[index] { virDomainFree(domain) }
+            if let object = array?[index] { release(object) }
         }
         free(array)
     }

@@ -4,8 +4,8 @@ import Synchronization
 
 /// Protect, Attach, Discover, Check, Verify and Commit of one domain.
 ///
-/// Mostly once. Where one disk holds proven repairs beside something that must stay as it is, once more on new overlays,
-/// with the proven ones only: in the end each volume is proven, or bit for bit untouched.
+/// Mostly once; again where a checker lacked memory that others took. In the end each volume is proven, or bit for bit
+/// untouched: before the merge everything but the proven ones gets its original bytes back.
 struct Attempts: Sendable {
     /// What came of them.
     struct Summary: Sendable {
@@ -20,11 +20,11 @@ struct Attempts: Sendable {
         var seconds: [StageTime]
     }
 
-    /// Remembers a merge: it is done, even where taking down what is around it fails.
-    final class Merged: Sendable {
+    /// Remembers what was found out, and what was merged: that stays true, whatever fails afterwards.
+    final class Known: Sendable {
         private let state = Mutex<Summary?>(nil)
 
-        /// The summary of a merge that was done.
+        /// The summary so far; nil while nothing was checked.
         var summary: Summary? { state.withLock { $0 } }
 
         fileprivate func note(_ summary: Summary) { state.withLock { $0 = summary } }
@@ -38,7 +38,7 @@ struct Attempts: Sendable {
     let daemon: StorageDaemon
     let folders: RunFolders
     let journal: Journal
-    let merged: Merged
+    let known: Known
     let checkers: CheckerBudget
     let progress: @Sendable (String) -> Void
 
@@ -51,60 +51,45 @@ struct Attempts: Sendable {
         // One for all passes: names that were given to the daemon once mean what they meant then.
         let context = EngineContext(daemon: daemon, runner: runner, folders: folders, names: NameSource())
         var summary = Summary(results: [], seconds: [])
-        var next = Pass()
+        var company = VolumeChecks.Company.welcome
         while true {
-            let pass = next
-            let made = try await protection.withOverlays(over: plan.attached) { overlays -> Attempt in
-                try await attempt(pass, on: overlays, context, watch)
+            let chosen = company
+            let made = try await protection.withOverlays(over: plan.attached) { overlays in
+                try await attempt(chosen, on: overlays, context, watch)
             }
             summary.seconds += made.seconds
-            guard !made.lacksMemory else {
-                progress("memory got short: once more, one checker at a time")
-                next.company = .unwanted
-                continue
+            guard made.examination.lacksMemory else {
+                summary.results = made.examination.results
+                summary.disks = made.examination.disks
+                summary.merged = made.merged
+                summary.trial = made.trial
+                return summary
             }
-            summary.results = made.results
-            summary.merged = made.merged
-            summary.trial = made.trial
-            summary.disks = made.disks
-            guard case .redo(let volumes) = made.decision, pass.selected == nil else { break }
-            next.selected = volumes
-            next.earlier = made.results
+            progress("memory got short: once more, one checker at a time")
+            company = .unwanted
         }
-        return summary
-    }
-
-    /// How a pass over fresh overlays shall be made.
-    private struct Pass: Sendable {
-        /// The volumes that may be written to; nil for all.
-        var selected: Set<Volume>?
-        /// Results of the pass before; those of volumes that are not selected stand.
-        var earlier: [VolumeResult] = []
-        /// Whether checkers may run at the same time.
-        var company = VolumeChecks.Company.welcome
     }
 
     private struct Attempt: Sendable {
-        var results: [VolumeResult]
-        var decision: Decision
+        var examination: Examination
         /// Targets of the disks whose overlays were merged.
         var merged: Set<String> = []
         var trial: Pointing?
-        var disks: [DiskFacts]
-        var seconds: [StageTime]
-        /// Whether a checker gave up that may have lacked the memory which others took: then nothing of it counts.
-        var lacksMemory = false
+        var seconds: [StageTime] = []
     }
 
-    /// What was seen of the disks, and what the checkers say.
+    /// What was seen of the disks, what the checkers say, and what becomes of the overlays.
     private struct Examination: Sendable {
         var results: [VolumeResult]
         var disks: [DiskFacts]
+        var decision: Decision
+        /// Whether a checker gave up that may have lacked the memory which others took: then nothing of it counts.
+        var lacksMemory: Bool { results.contains(where: \.mayLackMemory) }
     }
 
     /// One pass over fresh overlays.
     private func attempt(
-        _ pass: Pass, on overlays: Overlays, _ context: EngineContext, _ watch: StartGuard
+        _ company: VolumeChecks.Company, on overlays: Overlays, _ context: EngineContext, _ watch: StartGuard
     ) async throws -> Attempt {
         let clock = StageClock()
         let examination: Examination
@@ -112,31 +97,18 @@ struct Attempts: Sendable {
         case .nbd:
             let engine = NBDEngine(context: context)
             examination = try await engine.listening {
-                try await examine(overlays, by: engine, context, pass, clock)
+                try await examine(overlays, by: engine, context, company, clock)
             }
         case .fuse:
-            examination = try await examine(overlays, by: FUSEEngine(context: context), context, pass, clock)
+            examination = try await examine(overlays, by: FUSEEngine(context: context), context, company, clock)
         case nil: throw DomainProblem(plan.engineReason)
         }
-        let results = examination.results
         clock.lap("detach")
-        let writable = Set(plan.disks.filter { $0.handling == .repair }.map(\.target))
-        var attempt = Attempt(
-            results: results, decision: Decision(results, writable: writable, written: pass.selected),
-            disks: examination.disks, seconds: [])
-        guard !results.contains(where: \.mayLackMemory) else {
-            attempt.lacksMemory = true
-            attempt.seconds = clock.laps
-            return attempt
-        }
-        guard options.mode == .repair, options.commit != .never, mayTry(results) else {
-            attempt.decision = .discard
-            attempt.seconds = clock.laps
-            return attempt
-        }
-        if case .merge(let disks) = attempt.decision {
+        var attempt = Attempt(examination: examination)
+        if case .merge(let disks, _) = examination.decision {
             let chosen = overlays.all.filter { disks.contains($0.disk.target) }
-            let commit = Commit(connection: connection, daemon: daemon, plan: plan, watch: watch, journal: journal)
+            let commit = Commit(
+                connection: connection, runner: runner, daemon: daemon, plan: plan, watch: watch, journal: journal)
             try Task.checkCancellation()
             // From here on the only way is forward: tasks that are not cancelled with this one.
             if options.commit == .afterBoot {
@@ -145,12 +117,21 @@ struct Attempts: Sendable {
                 progress("merging the repair")
                 try await Task { try await commit.merge(chosen, progress) }.value
                 attempt.merged = disks
-                self.merged.note(Summary(results: results, merged: disks, seconds: clock.laps))
+                known.note(
+                    Summary(
+                        results: examination.results, merged: disks, disks: examination.disks, seconds: clock.laps))
             }
             clock.lap("commit")
         }
         attempt.seconds = clock.laps
         return attempt
+    }
+
+    /// What becomes of the overlays.
+    private func decision(on results: [VolumeResult]) -> Decision {
+        guard options.mode == .repair, options.commit != .never, mayTry(results) else { return .discard }
+        guard !results.contains(where: \.mayLackMemory) else { return .discard }
+        return Decision(results, writable: Set(plan.disks.filter { $0.handling == .repair }.map(\.target)))
     }
 
     /// Whether a repair may be merged at all: one that waits for the guest to boot needs a guest that is started.
@@ -160,21 +141,22 @@ struct Attempts: Sendable {
 
     /// Attach: the whole disks where the kernel maps their parts, the parts themselves where the daemon does.
     private func examine(
-        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext, _ pass: Pass, _ clock: StageClock
+        _ overlays: Overlays, by engine: some Engine, _ context: EngineContext,
+        _ company: VolumeChecks.Company, _ clock: StageClock
     ) async throws -> Examination {
         progress("attaching (engine \(plan.engine?.rawValue ?? "none"))")
         switch plan.mapping {
         case .daemonNodes:
             return try await examine(
-                overlays: NodeMapping(nodes: overlays.nodes, engine: engine, context: context),
-                originals: NodeMapping(nodes: overlays.bases, engine: engine, context: context), pass, clock)
+                overlays, seenBy: NodeMapping(nodes: overlays.nodes, engine: engine, context: context),
+                originals: NodeMapping(nodes: overlays.bases, engine: engine, context: context), company, clock)
         case .deviceMapper:
             try await KernelModule.load("dm_mod", sign: "/sys/class/misc/device-mapper", runner)
             return try await withDisks(overlays.nodes, .readWrite, engine) { upper in
                 try await withDisks(overlays.bases, .readOnly, engine) { lower in
                     try await examine(
-                        overlays: DeviceMapping(disks: upper, run: folders.run, names: context.names),
-                        originals: DeviceMapping(disks: lower, run: folders.run, names: context.names), pass, clock)
+                        overlays, seenBy: DeviceMapping(disks: upper, run: folders.run, names: context.names),
+                        originals: DeviceMapping(disks: lower, run: folders.run, names: context.names), company, clock)
                 }
             }
         }
@@ -193,9 +175,10 @@ struct Attempts: Sendable {
         }
     }
 
-    /// Discover, Check and Verify.
+    /// Discover, Check and Verify; and where something will be merged, everything else on the overlays is restored.
     private func examine<Mapping: VolumeMapping>(
-        overlays: Mapping, originals: Mapping, _ pass: Pass, _ clock: StageClock
+        _ overlays: Overlays, seenBy mapping: Mapping, originals: Mapping, _ company: VolumeChecks.Company,
+        _ clock: StageClock
     ) async throws -> Examination {
         clock.lap("attach")
         progress("looking for volumes")
@@ -209,20 +192,26 @@ struct Attempts: Sendable {
                 kind: .refusal)
         }
         let check = VolumeCheck(
-            overlays: overlays, originals: originals, runner: runner, sandbox: sandbox,
+            overlays: mapping, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
             factReader: factReader)
-        let volumes = FiledVolume.all(findings.volumes)
         let results = try await VolumeChecks(
-            budget: checkers, company: pass.company, resources: Contention(plan).resources, progress: progress
-        ).results(of: volumes.filter { pass.selected?.contains($0.volume) ?? true }) {
+            budget: checkers, company: company, resources: Contention(plan).resources, progress: progress
+        ).results(of: FiledVolume.all(findings.volumes)) {
             try await check.result(for: $0)
         }
         clock.lap("check")
-        let known = results + pass.earlier
-        return Examination(
-            results: findings.volumes.compactMap { volume in known.first { $0.volume == volume } },
-            disks: findings.disks)
+        let decision = decision(on: results)
+        let examination = Examination(results: results, disks: findings.disks, decision: decision)
+        if !examination.lacksMemory {
+            known.note(Summary(results: results, disks: findings.disks, seconds: clock.laps))
+        }
+        if case .merge(let disks, let volumes) = decision {
+            try await Restoration(overlays: mapping, originals: originals, runner: runner).run(
+                on: overlays.all.filter { disks.contains($0.disk.target) }, except: volumes)
+            clock.lap("restore")
+        }
+        return examination
     }
 
     /// Only where the domain is started there can be something to explain.

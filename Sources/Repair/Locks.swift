@@ -155,10 +155,12 @@ struct ImageUse: Hashable {
         self.target = target
         self.path = path
         self.sharing = sharing
-        // A block device has many nodes.
+        // A block device has many nodes, and a loop device is its file.
         name =
-            status.kind == .blockDevice
-            ? "image-block-\(status.deviceNumber).lock"
-            : "image-\(status.identity.device)-\(status.identity.inode).lock"
+            switch StorageNode(status)?.base {
+            case .device(let number): "image-block-\(number).lock"
+            case .file(let file): "image-\(file.device)-\(file.inode).lock"
+            case nil: throw DomainProblem("\(target): \(path) is neither a file nor a block device")
+            }
     }
 }

@@ -49,7 +49,9 @@ public struct Pipeline: Sendable {
 
     /// The plan as a row of the report, for `--dry-run`.
     public func outcome(ofPlanning selector: String) async -> DomainOutcome {
-        await row(for: selector) { plan in DomainOutcome(plan: try await accepted(selector, &plan), outcome: .planned) }
+        await row(for: selector) { plan, _ in
+            DomainOutcome(plan: try await accepted(selector, &plan), outcome: .planned)
+        }
     }
 
     /// Takes a domain the whole way. Whatever happens to it becomes its row of the report.
@@ -58,7 +60,7 @@ public struct Pipeline: Sendable {
     public func outcome(
         ofRepairing selector: String, whenWaiting: @escaping @Sendable () -> Void = {}
     ) async -> DomainOutcome {
-        await row(for: selector) { plan in
+        await row(for: selector) { plan, known in
             let clock = ContinuousClock.now
             // Nobody but root can take the lock; the plan says so in words.
             if !Files.isRoot { _ = try await accepted(selector, &plan) }
@@ -82,7 +84,7 @@ public struct Pipeline: Sendable {
                 accepted = try await self.accepted(domain.uuid, &plan)
             }
             try locks.cover(accepted)
-            var outcome = try await repair(accepted, whenWaiting)
+            var outcome = try await repair(accepted, known, whenWaiting)
             outcome.seconds.insert(StageTime(stage: "plan", seconds: planning), at: 0)
             // A trial has started it already.
             if outcome.boot == nil {
@@ -176,13 +178,14 @@ public struct Pipeline: Sendable {
         return plan
     }
 
-    /// Whatever comes of `work` is a row of the report, with the plan where one was made.
+    /// Whatever comes of `work` is a row of the report: with the plan where one was made, and with what was found out.
     private func row(
-        for selector: String, _ work: (inout Plan?) async throws -> DomainOutcome
+        for selector: String, _ work: (inout Plan?, Attempts.Known) async throws -> DomainOutcome
     ) async -> DomainOutcome {
         var plan: Plan?
+        let known = Attempts.Known()
         do {
-            return try await work(&plan)
+            return try await work(&plan, known)
         } catch {
             var outcome = DomainOutcome(name: selector, outcome: .failed, message: String(describing: error))
             if let plan { outcome = DomainOutcome(plan: plan, outcome: .failed, message: outcome.message) }
@@ -201,19 +204,19 @@ public struct Pipeline: Sendable {
                 outcome.isCancelled = true
             default: break
             }
+            if let summary = known.summary { outcome.keep(summary) }
             return outcome
         }
     }
 
     private func repair(
-        _ plan: Plan, _ whenWaiting: @escaping @Sendable () -> Void
+        _ plan: Plan, _ known: Attempts.Known, _ whenWaiting: @escaping @Sendable () -> Void
     ) async throws -> DomainOutcome {
         var outcome = DomainOutcome(plan: plan, outcome: .failed)
         let folders = RunFolders(domain: plan.domain.name, logFolder: options.logFolder)
         outcome.log = folders.log
-        let merged = Attempts.Merged()
         do {
-            let (summary, boot) = try await attempts(plan, folders, merged, whenWaiting)
+            let (summary, boot) = try await attempts(plan, folders, known, whenWaiting)
             outcome.take(summary)
             outcome.boot = boot
             if summary.trial != nil, boot?.outcome == .failed {
@@ -225,10 +228,10 @@ public struct Pipeline: Sendable {
             plan.engine = plan.secondEngine
             plan.engineReason = "every nbd device is in use"
             plan.secondEngine = nil
-            return try await repair(plan, whenWaiting)
+            return try await repair(plan, known, whenWaiting)
         } catch {
             // What is merged is merged, whatever fails afterwards.
-            guard let summary = merged.summary else { throw error }
+            guard let summary = known.summary, !summary.merged.isEmpty else { throw error }
             outcome.take(summary)
             outcome.message = String(describing: error)
         }
@@ -236,7 +239,7 @@ public struct Pipeline: Sendable {
     }
 
     private func attempts(
-        _ plan: Plan, _ folders: RunFolders, _ merged: Attempts.Merged, _ whenWaiting: @escaping @Sendable () -> Void
+        _ plan: Plan, _ folders: RunFolders, _ known: Attempts.Known, _ whenWaiting: @escaping @Sendable () -> Void
     ) async throws -> (Attempts.Summary, Boot?) {
         let progress: @Sendable (String) -> Void = { [progress] text in
             progress(ProgressEvent(domain: plan.domain.name, text: text))
@@ -248,7 +251,7 @@ public struct Pipeline: Sendable {
                 return try await StorageDaemon.run(by: runner, log: log) { daemon in
                     try await Attempts(
                         connection: connection, runner: runner, options: options, sandbox: sandbox, plan: plan,
-                        daemon: daemon, folders: folders, journal: journal, merged: merged, checkers: checkers,
+                        daemon: daemon, folders: folders, journal: journal, known: known, checkers: checkers,
                         progress: progress
                     ).run()
                 }

@@ -16,7 +16,7 @@ extension FuzzTests {
         try Campaign("DomainXML", words: words).run { input in
             let xml = String(decoding: input, as: UTF8.self)
             guard let before = try? DomainDescription(xml: xml) else { return }
-            let paths = try ImagePaths(xml: xml).paths.sorted()
+            let paths = try NamedFiles(xml: xml).paths.sorted()
             let substitutions = substitutions(for: before.disks)
             // An overlay is new: nobody can have named it before.
             guard !substitutions.contains(where: { paths.contains($0.overlay) }) else { return }
@@ -36,7 +36,7 @@ extension FuzzTests {
             let after = try DomainDescription(xml: back)
             try require(after == before, "\(before) became \(after)")
             // Sorted: of two sources that lie apart the second is put beside the first; libvirt knows only one.
-            try require(try ImagePaths(xml: back).paths.sorted() == paths, "other images are named")
+            try require(try NamedFiles(xml: back).paths.sorted() == paths, "other images are named")
         }
     }
 

@@ -20,7 +20,7 @@ enum Sample {
             target: target, device: .disk, source: .file(image.path), format: image.format, isReadOnly: false,
             isShareable: false, isTransient: false, isEncrypted: false, isSlice: false, sectorSize: 512)
         let inventory = DiskInventory(
-            disk: disk, path: image.path, chain: [image], check: .clean, problem: nil, status: nil, otherUsers: [])
+            disk: disk, path: image.path, chain: [image], check: .clean, problem: nil, status: nil)
         return Plan(
             for: DomainInventory(
                 summary: DomainSummary(

@@ -101,7 +101,7 @@ struct PlanningTests {
             """
         let connection = try await host.connect(disks: host.disk("vda", path), more: other)
         let refusals = try await host.pipeline(connection).plan("web").refusals
-        #expect(refusals.contains("vda: \(path) is used by other too; a repair would change that domain's disk"))
+        #expect(refusals.contains("vda: \(path) is used by other (vda) too; a repair would change that domain's disk"))
     }
 
     @Test func `an image below the disk of another domain is refused, though that domain's XML doesn't name it`()
@@ -121,7 +121,33 @@ struct PlanningTests {
             """
         let connection = try await host.connect(disks: host.disk("vda", path), more: other)
         let refusals = try await host.pipeline(connection).plan("web").refusals
-        #expect(refusals.contains("vda: \(path) is used by clone too; a repair would change that domain's disk"))
+        #expect(refusals.contains("vda: \(path) is used by clone (vda) too; a repair would change that domain's disk"))
+    }
+
+    @Test(arguments: ["copy", "link", "hard link", "base", "cdrom"])
+    func `two disks of a domain over one image are refused: the second merge would destroy the first`(
+        kind: String
+    ) async throws {
+        let host = try TestHost()
+        let path = try host.sparseFile("disk.raw", size: 1 << 20)
+        var second = path
+        if kind != "copy" { second = host.file("other") }
+        switch kind {
+        case "link", "cdrom": symlink(path, second)
+        case "hard link": link(path, second)
+        case "base":
+            try await HostCommandRunner().output(
+                of: Command("qemu-img", "create", "-q", "-f", "qcow2", "-b", path, "-F", "raw", second))
+        default: break
+        }
+        var disk = host.disk("vdb", second, format: kind == "base" ? "qcow2" : "raw")
+        if kind == "cdrom" { disk = disk.replacing("device='disk'", with: "device='cdrom'") }
+        let connection = try await host.connect(disks: host.disk("vda", path) + disk)
+        let refusals = try await host.pipeline(connection).plan("web").refusals
+        #expect(
+            refusals.contains(
+                "vda: \(path) is used by the domain once more, as vdb; a repair of one would break the other"),
+            "\(refusals)")
     }
 
     @Test func `a missing image is refused with its path`() async throws {

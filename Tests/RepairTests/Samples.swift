@@ -36,7 +36,7 @@ enum Sample {
     static func diskInventory(_ disk: Disk = disk()) -> DiskInventory {
         DiskInventory(
             disk: disk, path: disk.path, chain: disk.path.map { [image($0, format: disk.format)] } ?? [], check: .clean,
-            problem: nil, status: nil, otherUsers: [])
+            problem: nil, status: nil)
     }
 
     static func inventory(

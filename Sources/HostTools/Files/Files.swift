@@ -119,12 +119,15 @@ public enum Files {
         return names
     }
 
-    /// The first `limit` bytes of a file; nil where it can't be read.
+    /// The first `limit` bytes of a file or block device; nil where it can't be read, or is something else: a FIFO would wait for
+    /// somebody who writes.
     public static func content(of path: String, limit: Int) -> [UInt8]? {
-        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec]) else {
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+        else {
             return nil
         }
         defer { try? file.close() }
+        guard let kind = try? FileStatus(of: file).kind, kind == .regular || kind == .blockDevice else { return nil }
         var bytes: [UInt8] = []
         // Not as large as the limit at once: files are small, limits are not.
         var piece = [UInt8](repeating: 0, count: min(limit, 1 << 16))
@@ -137,6 +140,24 @@ public enum Files {
             else { return nil }
             if count == 0 { break }
             bytes += piece[..<count]
+        }
+        return bytes
+    }
+
+    /// So many bytes of an open file or device, from `offset` on.
+    ///
+    /// - Throws: `Errno`; `EIO` where it ends before.
+    public static func bytes(of file: FileDescriptor, at offset: UInt64, count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let got = try bytes.withUnsafeMutableBytes { buffer in
+                try file.read(
+                    fromAbsoluteOffset: Int64(clamping: offset) + Int64(filled),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
+            }
+            guard got > 0 else { throw Errno.ioError }
+            filled += got
         }
         return bytes
     }
@@ -173,6 +194,34 @@ public enum Files {
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Where the filesystem is mounted that a path is on, by its name alone: nothing there is touched (proc_pid_mountinfo(5)).
+    public static func mountPoint(of path: String) -> String {
+        let table = String(decoding: content(of: "/proc/self/mountinfo", limit: 16 << 20) ?? [], as: UTF8.self)
+        let points = table.split(separator: "\n").compactMap { line in
+            line.split(separator: " ", maxSplits: 5).dropFirst(4).first.map(MountTable.unescaped)
+        }
+        return points.filter { $0 != "/" && (path == $0 || path.hasPrefix($0 + "/")) }.max { $0.count < $1.count }
+            ?? "/"
+    }
+
+    /// What a symbolic link says, up to 4095 bytes; "" where it can't be read.
+    static func link(of path: String) -> String {
+        var bytes = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path, &bytes, bytes.count)
+        return String(decoding: bytes[..<max(0, count)].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Whether somebody has a block device, or a partition of it, for himself: a mount, an array, a mapping (open(2): `O_EXCL`
+    /// without `O_CREAT`).
+    static func isClaimed(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor < 0 else {
+            close(descriptor)
+            return false
+        }
+        return errno == EBUSY
     }
 
     /// Takes down everything that is mounted somewhere below a folder (proc_pid_mountinfo(5)).

@@ -24,7 +24,7 @@ public final class ImageLock: Sendable {
     ///
     /// - Throws: ``Failure``.
     public init(_ path: String) throws(Failure) {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { throw .unavailable(Errno(rawValue: errno)) }
         descriptor = FileDescriptor(rawValue: file)
         // As QEMU does it: first lock, then look; of two that do so at once no one misses the other.
@@ -41,7 +41,7 @@ public final class ImageLock: Sendable {
 
     /// Whether an image can be locked at all; says nothing of who has it.
     public static func isPossible(on path: String) -> Bool {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { return false }
         defer { close(file) }
         return shim_is_byte_locked(file, 200) >= 0

@@ -118,6 +118,17 @@ public enum DeviceMapper {
         }
     }
 
+    /// Where each byte of a device lies, for one that is made of linear parts only; nil for any other, and where device-mapper
+    /// doesn't tell.
+    static func linearTable(of device: DeviceNumber) -> [StorageExtent]? {
+        guard isAvailable else { return nil }
+        return try? locked { () throws(MapperError) in
+            let task = try Task(DM_DEVICE_TABLE, device: device, operation: "table")
+            try task.run()
+            return task.linearParts()
+        }
+    }
+
     // MARK: - What is checked before the kernel is asked
 
     private static func check(_ name: String) throws(MapperError) {
@@ -229,8 +240,42 @@ private struct Task: ~Copyable {
         self.operation = operation
     }
 
+    init(_ type: Int, device: DeviceNumber, operation: String) throws(MapperError) {
+        name = "\(device)"
+        guard let pointer = dm_task_create(Int32(type)) else {
+            throw .failed(name: name, operation: operation, code: .noMemory, message: "")
+        }
+        guard dm_task_set_major(pointer, Int32(clamping: device.major)) == 1,
+            dm_task_set_minor(pointer, Int32(clamping: device.minor)) == 1
+        else {
+            dm_task_destroy(pointer)
+            throw .failed(name: name, operation: operation, code: .invalidArgument, message: "")
+        }
+        self.pointer = pointer
+        self.operation = operation
+    }
+
     deinit {
         dm_task_destroy(pointer)
+    }
+
+    /// The parts of a table that was asked for, in order; nil where one is not linear (kernel: `dm-linear`: `device offset`).
+    borrowing func linearParts() -> [StorageExtent]? {
+        var parts: [StorageExtent] = []
+        var next: UnsafeMutableRawPointer?
+        repeat {
+            var (start, length) = (UInt64(0), UInt64(0))
+            var type: UnsafeMutablePointer<CChar>?
+            var parameters: UnsafeMutablePointer<CChar>?
+            next = dm_get_next_target(pointer, next, &start, &length, &type, &parameters)
+            guard let type, let parameters, String(cString: type) == "linear" else { return nil }
+            let words = String(cString: parameters).split(separator: " ")
+            guard words.count == 2, let device = DeviceNumber(String(words[0])), let offset = UInt64(words[1]) else {
+                return nil
+            }
+            parts.append(StorageExtent(node: .device(device), sectors: offset, count: length))
+        } while next != nil
+        return parts
     }
 
     /// Turns libdevmapper's 0 into an error.

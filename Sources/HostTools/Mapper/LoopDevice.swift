@@ -136,6 +136,28 @@ public final class LoopDevice: Sendable {
         DeviceError(path: path, operation: "\(operation) after detach", code: .badFileDescriptor)
     }
 
+    /// What the kernel has open below a loop device; nil where there is nothing, or it can't be asked.
+    static func backing(of device: DeviceNumber) -> StorageNode? {
+        guard let node = try? OwnedDescriptor(opening: "/dev/loop\(device.minor)", O_RDONLY | O_NONBLOCK),
+            (try? DeviceNumber(ofNode: "/dev/loop\(device.minor)")) == device, let status = LoopStatus(node.value)
+        else { return nil }
+        let backing = status.backing
+        // Of a file it is 0, or the filesystem's number once more (the kernel's drivers/block/loop.c).
+        guard backing.specialDevice == 0 || backing.specialDevice == backing.device else {
+            return .device(DeviceNumber(dev: UInt(backing.specialDevice)))
+        }
+        return .file(FileIdentity(device: backing.device, inode: backing.inode))
+    }
+
+    /// What lies under a loop device that begins where it begins, and ends where it ends; nil for every other device.
+    static func wholeFile(under device: DeviceNumber) -> StorageNode? {
+        let folder = "/sys/dev/block/\(device)/loop"
+        guard Files.number(of: "\(folder)/offset") == 0, Files.number(of: "\(folder)/sizelimit") == 0 else {
+            return nil
+        }
+        return backing(of: device)
+    }
+
     private static let controlPath = "/dev/loop-control"
 
     /// Answers that mean: somebody else was quicker, or is looking at the device.
@@ -162,6 +184,10 @@ public final class LoopDevice: Sendable {
             status = ioctl(node.descriptor.value, UInt(LOOP_CONFIGURE), &configuration)
         }
         guard status == 0 else { throw .current(node.path, "LOOP_CONFIGURE") }
+        // A device that somebody had set to read-only (blockdev(8)) stays so when it gets another content.
+        guard access == .readOnly || shim_set_read_only(node.descriptor.value, 0) == 0 else {
+            throw .current(node.path, "BLKROSET")
+        }
         guard let result = LoopStatus(node.descriptor.value) else { throw .current(node.path, "LOOP_GET_STATUS64") }
         return LoopDevice(node, usesDirectIO: result.usesDirectIO, backing: result.backing)
     }

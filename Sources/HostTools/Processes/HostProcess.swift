@@ -51,11 +51,11 @@ public struct HostProcess: Hashable, Sendable {
 
     /// The processes of these names that are root's and see the same folders as we do.
     public static func named(_ names: Set<String>) -> [HostProcess] {
-        let ours = link("/proc/self/ns/mnt")
+        let ours = Files.link(of: "/proc/self/ns/mnt")
         var found: [HostProcess] = []
         for name in Files.entries(of: "/proc") {
             guard let pid = Int32(name), let process = HostProcess(pid), names.contains(process.name),
-                (try? FileStatus(of: "/proc/\(pid)"))?.userID == 0, link("/proc/\(pid)/ns/mnt") == ours
+                (try? FileStatus(of: "/proc/\(pid)"))?.userID == 0, Files.link(of: "/proc/\(pid)/ns/mnt") == ours
             else { continue }
             found.append(process)
         }
@@ -66,11 +66,5 @@ public struct HostProcess: Hashable, Sendable {
         var time = timespec()
         clock_gettime(clock, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    private static func link(_ path: String) -> String {
-        var bytes = [CChar](repeating: 0, count: 256)
-        let count = readlink(path, &bytes, bytes.count)
-        return String(decoding: bytes[..<max(0, count)].map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }

@@ -52,6 +52,16 @@ public enum JSONValue: Hashable, Sendable {
         return values
     }
 
+    /// Every string in it that is an absolute path, however deep.
+    public var absolutePaths: Set<String> {
+        switch self {
+        case .string(let text): text.hasPrefix("/") ? [text] : []
+        case .array(let values): values.reduce(into: []) { $0.formUnion($1.absolutePaths) }
+        case .object(let members): members.values.reduce(into: []) { $0.formUnion($1.absolutePaths) }
+        case .null, .bool, .integer, .number: []
+        }
+    }
+
     /// One line of JSON text.
     public var text: String {
         get throws {

@@ -1,13 +1,15 @@
-/// The little that we read ourselves of a qcow2 image's header: what is below it. Thousands of images can be asked in the time
+/// The little that we read ourselves of a qcow2 image's header: what it needs besides itself. Thousands of images can be asked in the time
 /// of one `qemu-img info`. Layout: QEMU's `docs/interop/qcow2.txt`.
 public struct Qcow2Header: Hashable, Sendable {
     /// The layer below as the header names it: absolute, relative to the image's folder, or with a protocol; nil for none.
     public var backing: String?
     /// The format that the header records for it.
     public var backingFormat: String?
+    /// The file that holds its data, as the header names it; nil where it holds them itself.
+    public var dataFile: String?
 
     /// Reads the header of the image at `path`; nil where it is no qcow2 image, can't be read, or is nothing we understand:
-    /// then qemu-img is to be asked.
+    /// then qemu-img is to be asked. Files and block devices only: nothing else is opened.
     public init?(of path: String) {
         self.init(Files.content(of: path, limit: 65536) ?? [])
     }
@@ -22,16 +24,19 @@ public struct Qcow2Header: Hashable, Sendable {
         guard number(at: 0, bytes: 4) == 0x5146_49FB, let version = number(at: 4, bytes: 4), 2...3 ~= version,
             let offset = number(at: 8, bytes: 8), let length = number(at: 16, bytes: 4)
         else { return nil }
-        guard offset > 0 else { return }
-        guard 1...1023 ~= length, offset <= bytes.count - length else { return nil }
-        backing = String(decoding: bytes[offset..<offset + length], as: UTF8.self)
+        if offset > 0 {
+            guard 1...1023 ~= length, offset <= bytes.count - length else { return nil }
+            backing = String(decoding: bytes[offset..<offset + length], as: UTF8.self)
+        }
         guard var next = version == 2 ? 72 : number(at: 100, bytes: 4) else { return nil }
         while let kind = number(at: next, bytes: 4), let size = number(at: next + 4, bytes: 4), kind != 0 {
             let data = next + 8
             guard size <= bytes.count - data else { return nil }
-            if kind == 0xE279_2ACA {
-                backingFormat = String(decoding: bytes[data..<data + size], as: UTF8.self)
-                return
+            let text = String(decoding: bytes[data..<data + size], as: UTF8.self)
+            switch kind {
+            case 0xE279_2ACA: backingFormat = text
+            case 0x4441_5441: dataFile = text
+            default: break
             }
             next = data + (size + 7) / 8 * 8
         }

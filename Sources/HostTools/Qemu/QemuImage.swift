@@ -29,6 +29,12 @@ public struct ImageInfo: Hashable, Sendable, Codable {
         public var path: String
         /// The recorded format; nil where the header has none, so that one would have to probe.
         public var format: String?
+
+        /// Describes a layer.
+        public init(path: String, format: String?) {
+            self.path = path
+            self.format = format
+        }
     }
 }
 
@@ -53,6 +59,14 @@ public struct QemuImage: Sendable {
         self.runner = runner
     }
 
+    /// What is opened to look at an image.
+    public enum Opening: Hashable, Sendable {
+        /// It and the layers below that its header names.
+        case chain
+        /// It and nothing else.
+        case imageAlone
+    }
+
     /// Reads one layer's header. Works while a domain uses the image.
     ///
     /// - Parameter path: absolute: a relative name with a colon would be taken for a protocol.
@@ -68,10 +82,13 @@ public struct QemuImage: Sendable {
 
     /// Checks an image's metadata; nobody may have it open for writing.
     ///
+    /// - Parameter opening: with `.imageAlone` nothing is opened that its header names.
     /// Exit statuses are those of qemu-img(1): 0 no error, 2 corrupt, 3 leaks, 63 no check for this format.
-    public func check(path: String, format: String) async throws(CommandError) -> ImageCheck {
-        let command = Command(
-            "qemu-img", ["check", "--output=json", "-f", format, path], timeout: .seconds(3600))
+    public func check(
+        path: String, format: String, opening: Opening = .chain
+    ) async throws(CommandError) -> ImageCheck {
+        let name = opening == .chain ? ["-f", format, path] : [try Self.alone(path, format: format)]
+        let command = Command("qemu-img", ["check", "--output=json"] + name, timeout: .seconds(3600))
         let result = try await runner.run(command)
         switch result.status {
         case .exited(0): return .clean
@@ -81,6 +98,48 @@ public struct QemuImage: Sendable {
         default:
             throw .failed(command: command.description, status: result.status, complaint: result.complaint)
         }
+    }
+
+    /// What a qcow2 image holds itself, and not the layers below it, which are not opened. Works while a storage daemon writes to
+    /// it, as long as what is asked about was flushed.
+    ///
+    /// - Returns: ranges of the disk that the guest sees, in bytes, in order.
+    /// - Throws: ``CommandError``.
+    public func allocatedRanges(ofOverlay path: String) async throws(CommandError) -> [Range<UInt64>] {
+        let command = Command(
+            "qemu-img", ["map", "--force-share", "--output=json", try Self.alone(path, format: "qcow2")],
+            timeout: .seconds(600), outputLimit: 512 << 20)
+        let text = try await runner.output(of: command)
+        let answer = try? JSONValue(parsing: text)
+        var ranges: [Range<UInt64>] = []
+        for element in answer?.elements ?? [] {
+            guard let start = element["start"]?.integer.flatMap(UInt64.init(exactly:)),
+                let length = element["length"]?.integer.flatMap(UInt64.init(exactly:)),
+                case (let end, false) = start.addingReportingOverflow(length), let isPresent = element["present"]?.bool
+            else { throw .broken(command: command.description, reason: "unexpected answer: \(text.prefix(200))") }
+            if isPresent { ranges.append(start..<end) }
+        }
+        guard answer?.elements.isEmpty == false else {
+            throw .broken(command: command.description, reason: "unexpected answer: \(text.prefix(200))")
+        }
+        return ranges
+    }
+
+    /// The name of one layer without those below it: QEMU opens nothing that its header names.
+    private static func alone(_ path: String, format: String) throws(CommandError) -> String {
+        var members: [String: JSONValue] = ["driver": .string(format), "file": Self.file(path)]
+        if format == "qcow2" { members["backing"] = .null }
+        do {
+            return "json:\(try JSONValue.object(members).text)"
+        } catch {
+            throw .broken(command: "qemu-img", reason: "\(path): can't be said in JSON: \(error)")
+        }
+    }
+
+    /// How QEMU opens the file or block device at a path; no protocol is looked for in its name.
+    static func file(_ path: String) -> JSONValue {
+        let isDevice = (try? FileStatus(of: path))?.kind == .blockDevice
+        return ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
     }
 }
 

@@ -92,7 +92,7 @@ public struct StorageDaemon: Sendable {
         var options: JSONValue = .null
         for layer in chain.reversed() {
             var members: [String: JSONValue] = [
-                "driver": .string(layer.format), "read-only": true, "file": Self.file(layer.path),
+                "driver": .string(layer.format), "read-only": true, "file": QemuImage.file(layer.path),
             ]
             if layer.backing != nil || layer.format == "qcow2" { members["backing"] = options }
             options = .object(members)
@@ -250,10 +250,5 @@ public struct StorageDaemon: Sendable {
 
     private func state(of job: String) async throws -> JSONValue? {
         try await session.execute("query-jobs").elements.first { $0["id"]?.string == job }
-    }
-
-    private static func file(_ path: String) -> JSONValue {
-        let isDevice = (try? FileStatus(of: path))?.kind == .blockDevice
-        return ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
     }
 }

@@ -8,6 +8,7 @@ import Libvirt
 /// first and back when the merge is done, and from the first on the only way is forward.
 struct Commit: Sendable {
     let connection: Connection
+    let runner: any CommandRunner
     let daemon: StorageDaemon
     let plan: Plan
     let watch: StartGuard
@@ -75,6 +76,7 @@ struct Commit: Sendable {
         }
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
+        try await checkUsers(of: overlays.map(\.disk))
         try MergeSpace.check(overlays)
         let (current, _) = try await overlayXML(overlays, substitutions)
         try await discardSavedState()
@@ -105,6 +107,17 @@ struct Commit: Sendable {
         else {
             throw DomainProblem(
                 "\(disk.target): somebody wrote to \(disk.path) during the repair; the repair is thrown away")
+        }
+    }
+
+    /// Nobody else may have come to use the disks since they were planned.
+    private func checkUsers(of disks: [DiskPlan]) async throws {
+        let users = try await DiskUsers(connection: connection, runner: runner)
+        for disk in disks {
+            let found = users.users(
+                of: disk.path, try FileStatus(of: disk.path), besides: plan.domain.uuid, target: disk.target)
+            guard let refusal = DiskUser.refusals(for: found, of: disk.target, path: disk.path).first else { continue }
+            throw DomainProblem("\(refusal); the repair is thrown away, the disks are as they were", kind: .refusal)
         }
     }
 

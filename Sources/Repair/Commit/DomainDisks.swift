@@ -41,7 +41,7 @@ struct DomainDisks: Sendable {
 
     /// Whether the persistent XML names an overlay anywhere, be it below a snapshot that somebody made of it.
     func mention(_ substitutions: [DomainXMLEdit.Substitution]) async throws -> Bool {
-        let paths = Set(try ImagePaths(xml: try await connection.xml(of: domain, .inactive)).paths)
+        let paths = Set(try NamedFiles(xml: try await connection.xml(of: domain, .inactive)).paths)
         return substitutions.contains { paths.contains($0.overlay) }
     }
 

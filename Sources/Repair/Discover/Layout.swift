@@ -59,6 +59,16 @@ public struct Layout: Hashable, Sendable {
     /// Every disk that holds a part of it.
     public var disks: Set<String> { Set(pieces.flatMap { $0.stripes.map(\.disk) }) }
 
+    /// Every place that it is at, stripes one by one: disk, and bytes from its start. In no order.
+    var places: [(disk: String, range: Range<UInt64>)] {
+        pieces.flatMap { piece in
+            piece.stripes.map { stripe in
+                let length = piece.length / UInt64(piece.stripes.count)
+                return (stripe.disk, stripe.offset..<stripe.offset + length)
+            }
+        }
+    }
+
     /// Where it is, when it is in one piece on one disk.
     public var singleExtent: Extent? {
         guard pieces.count == 1, let piece = pieces.first, piece.stripes.count == 1 else { return nil }

@@ -27,11 +27,8 @@ struct LogicalVolumes {
     private mutating func refuseOverlaps() {
         var places: [String: [(start: UInt64, end: UInt64, index: Int)]] = [:]
         for (index, volume) in volumes.enumerated() {
-            for piece in volume.layout?.pieces ?? [] {
-                for stripe in piece.stripes {
-                    let end = stripe.offset + piece.length / UInt64(piece.stripes.count)
-                    places[stripe.disk, default: []].append((stripe.offset, end, index))
-                }
+            for (disk, range) in volume.layout?.places ?? [] {
+                places[disk, default: []].append((range.lowerBound, range.upperBound, index))
             }
         }
         var partners: [Int: Int] = [:]

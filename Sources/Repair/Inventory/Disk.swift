@@ -25,6 +25,32 @@ public struct Disk: Hashable, Sendable {
         case other(String)
     }
 
+    /// Where the layers below its image come from. libvirt believes the XML where that has a `<backingStore>`, and then not the
+    /// image's header (libvirt: formatdomain, `backingStore`; `qemuDomainDetermineDiskChain`).
+    public enum Backing: Hashable, Sendable {
+        /// The headers tell, from the image's own on.
+        case header
+        /// These layers, uppermost first; below the last one the headers tell, or with `isTerminated` there is nothing.
+        case layers([Layer], isTerminated: Bool)
+    }
+
+    /// A layer that the XML names.
+    public struct Layer: Hashable, Sendable {
+        /// Its file or device; "" where it is something else.
+        public var path: String
+        /// QEMU's name of its format.
+        public var format: String
+        /// Why it can't be used here; nil where it can.
+        public var problem: String?
+
+        /// Describes a layer.
+        public init(path: String, format: String, problem: String? = nil) {
+            self.path = path
+            self.format = format
+            self.problem = problem
+        }
+    }
+
     /// The guest's name for it: `vda`. Unique in a domain.
     public var target: String
     /// What the guest sees it as.
@@ -45,6 +71,10 @@ public struct Disk: Hashable, Sendable {
     public var isSlice: Bool
     /// Bytes of a sector that the guest sees: 512 or 4096.
     public var sectorSize: Int
+    /// Where the layers below its image come from.
+    public var backing = Backing.header
+    /// Whether the domain starts without it where its source is missing (`startupPolicy='optional'`).
+    public var isOptional = false
 
     /// The path that the XML names, where it names one; never canonicalised.
     public var path: String? {

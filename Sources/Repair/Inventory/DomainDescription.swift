@@ -72,5 +72,44 @@ extension Disk {
         isEncrypted = try node.matches("encryption | source/encryption")
         isSlice = try node.matches("source/slices")
         sectorSize = try node.value(of: "string(blockio/@logical_block_size)") == "4096" ? 4096 : 512
+        backing = try Backing(node)
+        isOptional = try node.value(of: "string(source/@startupPolicy)") == "optional"
+    }
+}
+
+extension Disk.Backing {
+    /// More layers than QEMU's users have; libvirt itself nests them in the XML as deep as it likes.
+    private static let mostLayers = 64
+
+    /// Reads the `<backingStore>` elements of a `<disk>`, each of which is inside the one before.
+    fileprivate init(_ disk: borrowing Node) throws(XMLError) {
+        var layers: [Disk.Layer] = []
+        var place = "backingStore"
+        while try disk.matches(place) {
+            // One without a type ends the chain.
+            guard try disk.matches("\(place)/@type"), layers.count < Self.mostLayers else {
+                self = .layers(layers, isTerminated: true)
+                return
+            }
+            layers.append(try Disk.Layer(disk, at: place))
+            place += "/backingStore"
+        }
+        self = layers.isEmpty ? .header : .layers(layers, isTerminated: false)
+    }
+}
+
+extension Disk.Layer {
+    fileprivate init(_ disk: borrowing Node, at place: String) throws(XMLError) {
+        let type = try disk.value(of: "string(\(place)/@type)")
+        let source = ["file": "file", "block": "dev"][type]
+        self.init(
+            path: try source.map { name throws(XMLError) in try disk.value(of: "string(\(place)/source/@\(name))") }
+                ?? "",
+            format: try disk.value(of: "string(\(place)/format/@type)"))
+        if path.isEmpty {
+            problem = "a layer of type '\(type)' below the image can't be repaired here"
+        } else if try disk.matches("\(place)/source/slices | \(place)/source/encryption | \(place)/source/dataStore") {
+            problem = "\(path): a slice, an encrypted image or one with a data file below the image is not supported"
+        }
     }
 }

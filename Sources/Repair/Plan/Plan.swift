@@ -116,7 +116,6 @@ extension Plan {
         if host.missingPrograms.isEmpty {
             refusals += inventory.disks.flatMap { Self.refusals(for: $0, of: inventory.id.name) }
         }
-        refusals += Self.refusalsForSharedImages(attached)
         refusals += Self.refusalsForOverlays(attached, inventory, options)
         if refusals.isEmpty, attached.isEmpty {
             refusals.append("\(domain.name): has no disk that could be checked here")
@@ -126,6 +125,12 @@ extension Plan {
         if let manager = inventory.description.manager {
             warnings.append(
                 "\(manager) manages this domain and may start it from an XML of its own at any time")
+        }
+        warnings += inventory.warnings
+        for disk in inventory.disks where disk.isLeftOut {
+            warnings.append(
+                "\(disk.disk.target): \(disk.path ?? "") is missing; the domain starts without it (startupPolicy='optional'), and it "
+                    + "was not checked")
         }
         if inventory.summary.snapshotCount > 0 {
             warnings.append("its snapshots keep the old, damaged state")
@@ -194,6 +199,7 @@ extension Plan {
         case .other(let kind): return ["\(target): device='\(kind)' is no kind of disk that can be repaired here"]
         case .disk: break
         }
+        guard !inventory.isLeftOut else { return [] }
         var refusals: [String] = []
         switch disk.source {
         case .network(let name): refusals.append("\(target): is a network disk (\(name)); repair it where it is")
@@ -216,11 +222,8 @@ extension Plan {
                     + "(where that knows no run any more: qemu-img commit, then virsh edit)"
             )
         }
-        if !inventory.otherUsers.isEmpty {
-            refusals.append(
-                "\(target): \(inventory.path ?? "") is used by \(inventory.otherUsers.sorted().joined(separator: ", "))"
-                    + " too; a repair would change that domain's disk")
-        }
+        refusals += DiskUser.refusals(for: inventory.users, of: target, path: inventory.path ?? "")
+        if let problem = inventory.writeProblem { refusals.append("\(target): \(problem)") }
         if let job = inventory.blockJob {
             refusals.append(
                 "\(target): libvirt is at work on it (\(job.rawValue)); let that end first: "
@@ -255,27 +258,6 @@ extension Plan {
                 "\(target): the size of \(image.path) is no multiple of 512 bytes; round it up first: "
                     + "truncate -s %512 \(image.path)")
         }
-        if let kind = inventory.status?.kind, kind != .regular, kind != .blockDevice {
-            refusals.append("\(target): \(image.path) is neither a file nor a block device")
-        }
-        return refusals
-    }
-
-    /// Two disks of the domain over one image, or one over what is below the other: what is merged for one changes the other.
-    private static func refusalsForSharedImages(_ disks: [DiskPlan]) -> [String] {
-        var refusals: [String] = []
-        for (index, disk) in disks.enumerated() {
-            for other in disks[..<index] {
-                let below = Set(disk.chain.map(\.path)).union([disk.path])
-                let otherBelow = Set(other.chain.map(\.path)).union([other.path])
-                guard
-                    let image = below.contains(other.path)
-                        ? other.path : otherBelow.contains(disk.path) ? disk.path : nil
-                else { continue }
-                refusals.append(
-                    "\(disk.target): uses \(image), as \(other.target) does; a repair of one would break the other")
-            }
-        }
         return refusals
     }
 
@@ -308,6 +290,7 @@ extension DiskPlan {
             case (.cdrom, _): .skip("cdrom")
             case (.floppy, _): .skip("floppy")
             case (_, .none): .skip("no medium")
+            case _ where inventory.isLeftOut: .skip("missing, and the domain starts without it")
             default: disk.isReadOnly ? .checkOnly("the domain has it read-only") : .repair
             }
         overlayFolder = OverlayPlace.folder(for: inventory, scratchFolder: options.scratchFolder)

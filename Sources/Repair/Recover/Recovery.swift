@@ -242,8 +242,8 @@ struct Recovery: Sendable {
     private func usersOfOverlays() async throws -> Set<String> {
         let files = record.header.overlays.compactMap { try? FileStatus(of: $0.overlay).identity }
         guard !files.isEmpty else { return [] }
-        let users = try await InventoryReader(connection: connection, runner: runner).usersOfImages(except: nil)
-        return Set(files.flatMap { users[$0] ?? [] })
+        let uses = try await DomainUsesReader(connection: connection, runner: runner).read()
+        return files.reduce(into: []) { $0.formUnion(uses.domains(using: $1)) }
     }
 
     /// Whether somebody has written to an overlay since the run was interrupted: a guest that was started on it.

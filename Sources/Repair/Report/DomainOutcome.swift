@@ -77,6 +77,13 @@ extension DomainOutcome {
         take(summary.results.map { $0.afterMerge(of: summary.merged) })
     }
 
+    /// Keeps what was found out before something failed; that it failed stays the row's verdict.
+    mutating func keep(_ summary: Attempts.Summary) {
+        let (verdict, reason) = (outcome, message)
+        take(summary)
+        (outcome, message) = (verdict, reason)
+    }
+
     /// Whether everything that could be checked is clean or repaired, by the verdicts.
     static func isSound(_ results: [VolumeResult]) -> Bool {
         results.contains { $0.outcome == .clean || $0.outcome == .repaired }

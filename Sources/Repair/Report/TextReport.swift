@@ -25,6 +25,7 @@ public struct TextReport: Hashable, Sendable {
                     let words = String($0).removingPrefix("\(domain.name): ")
                     return Self.line(domain, "\(domain.outcome.rawValue): \(words)")
                 }
+                if !domain.volumes.isEmpty { results += Self.found(domain, verbosity) }
             case .planned where !domain.message.isEmpty: results.append(Self.line(domain, domain.message))
             case .planned: results += Self.plan(domain)
             default: results += Self.lines(domain, verbosity)
@@ -56,8 +57,28 @@ public struct TextReport: Hashable, Sendable {
         "\(domain.name.escapedForTerminal): \(text.escapedForTerminal)"
     }
 
+    /// What was found out before something failed.
+    private static func found(_ domain: DomainOutcome, _ verbosity: Verbosity) -> [String] {
+        [line(domain, "what was found before:")] + volumes(domain, verbosity)
+    }
+
     private static func lines(_ domain: DomainOutcome, _ verbosity: Verbosity) -> [String] {
         var lines = [line(domain, "\(domain.outcome.rawValue)\(domain.message.isEmpty ? "" : ": \(domain.message)")")]
+        lines += volumes(domain, verbosity)
+        if verbosity == .verbose {
+            let stages = domain.seconds.map { "\($0.stage) \(Seconds.words($0.seconds))" }.joined(separator: ", ")
+            lines.append("  stages: \(stages)")
+            if let plan = domain.plan, let engine = plan.engine {
+                lines.append("  engine: \(engine.rawValue) (\(plan.engineReason)), mapping: \(plan.mapping.rawValue)")
+            }
+        }
+        lines += next(domain).map { "  \($0.escapedForTerminal)" }
+        return lines
+    }
+
+    /// A line for each volume.
+    private static func volumes(_ domain: DomainOutcome, _ verbosity: Verbosity) -> [String] {
+        var lines: [String] = []
         let nameWidth = (domain.volumes.map { $0.volume.name.escapedForTerminal.count }.max() ?? 0)
         let typeWidth = domain.volumes.map { $0.volume.type.count }.max() ?? 0
         for result in domain.volumes {
@@ -70,14 +91,6 @@ public struct TextReport: Hashable, Sendable {
             let wantsLog = verbosity == .verbose || result.outcome == .unrepaired
             if wantsLog, let log = result.log { lines.append("    log: \(log.escapedForTerminal)") }
         }
-        if verbosity == .verbose {
-            let stages = domain.seconds.map { "\($0.stage) \(Seconds.words($0.seconds))" }.joined(separator: ", ")
-            lines.append("  stages: \(stages)")
-            if let plan = domain.plan, let engine = plan.engine {
-                lines.append("  engine: \(engine.rawValue) (\(plan.engineReason)), mapping: \(plan.mapping.rawValue)")
-            }
-        }
-        lines += next(domain).map { "  \($0.escapedForTerminal)" }
         return lines
     }
 

@@ -2,29 +2,19 @@
 enum Decision: Hashable {
     /// The disks stay as they are.
     case discard
-    /// The overlays of these disks (by target) hold nothing but proven repairs: merge them.
-    case merge(disks: Set<String>)
-    /// A disk holds proven repairs beside something that must not be merged: once more, with these volumes only.
-    case redo(volumes: Set<Volume>)
+    /// The overlays of these disks (by target) are merged. Nothing but these volumes, whose repairs are proven, may differ from
+    /// the disks then.
+    case merge(disks: Set<String>, volumes: Set<Volume>)
 
-    /// - Parameters:
-    ///   - writable: targets of the disks that may change.
-    ///   - written: the volumes that checkers wrote to on these overlays; nil for all. The results of others are from the
-    ///     pass before.
-    init(_ results: [VolumeResult], writable: Set<String>, written: Set<Volume>? = nil) {
-        let results = results.filter { written?.contains($0.volume) ?? true }
+    /// - Parameter writable: targets of the disks that may change.
+    init(_ results: [VolumeResult], writable: Set<String>) {
         let proven = results.filter { $0.isProvenRepair && ($0.volume.layout?.disks.isSubset(of: writable) ?? false) }
-        let disks = proven.reduce(into: Set()) { $0.formUnion($1.volume.layout?.disks ?? []) }
         guard !proven.isEmpty else {
             self = .discard
             return
         }
-        let volumes = Set(proven.map(\.volume))
-        let spoiled = results.contains { result in
-            let wasWritten = result.outcome == .unrepaired || result.isProvenRepair
-            return wasWritten && !volumes.contains(result.volume)
-                && !(result.volume.layout?.disks.isDisjoint(with: disks) ?? true)
-        }
-        self = spoiled ? .redo(volumes: volumes) : .merge(disks: disks)
+        self = .merge(
+            disks: proven.reduce(into: []) { $0.formUnion($1.volume.layout?.disks ?? []) },
+            volumes: Set(proven.map(\.volume)))
     }
 }

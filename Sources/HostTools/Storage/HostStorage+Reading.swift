@@ -1,0 +1,101 @@
+import CLinux
+import Glibc
+
+extension HostStorage {
+    /// Looks at this host's block devices (sysfs, `LOOP_GET_STATUS64`, device-mapper's tables). Reads no content of any.
+    public static func read() -> HostStorage {
+        var devices: [DeviceNumber: Device] = [:]
+        for entry in Files.entries(of: "/sys/dev/block") {
+            guard let number = DeviceNumber(entry) else { continue }
+            devices[number] = Device(number, folder: "/sys/dev/block/\(entry)")
+        }
+        return HostStorage(devices: devices)
+    }
+}
+
+extension HostStorage.Device {
+    init(_ number: DeviceNumber, folder: String) {
+        let uevent = Files.line(of: "\(folder)/uevent") ?? ""
+        name =
+            uevent.split(separator: "\n").first { $0.hasPrefix("DEVNAME=") }.map { String($0.dropFirst(8)) }
+            ?? "\(number)"
+        kind = .disk
+        if Files.exists("\(folder)/partition") {
+            kind = .partition
+            // The folder of a partition lies in that of its disk.
+            if let disk = Files.line(of: "\(folder)/../dev").flatMap(DeviceNumber.init),
+                let start = Files.number(of: "\(folder)/start"), let size = Files.number(of: "\(folder)/size")
+            {
+                lower = [StorageExtent(node: .device(disk), sectors: start, count: size)]
+            }
+        } else if Files.exists("\(folder)/loop") {
+            readLoop(number, folder)
+        } else if Files.exists("\(folder)/pid"), name.hasPrefix("nbd") {
+            readNBD(folder)
+        } else {
+            readHolder(number, folder)
+        }
+    }
+
+    private mutating func readLoop(_ number: DeviceNumber, _ folder: String) {
+        let file = Files.line(of: "\(folder)/loop/backing_file") ?? ""
+        kind = .loop(file: file)
+        let offset = Files.number(of: "\(folder)/loop/offset") ?? 0
+        let limit = Files.number(of: "\(folder)/loop/sizelimit") ?? 0
+        let length = limit > 0 ? limit : (Files.number(of: "\(folder)/size") ?? 0) &* 512
+        let (end, overflow) = offset.addingReportingOverflow(length)
+        let range = offset..<(overflow || length == 0 ? UInt64.max : end)
+        var nodes: Set<StorageNode> = []
+        // What the kernel has open; and what the path leads to: btrfs tells another device number to stat(2) than it has.
+        if let node = LoopDevice.backing(of: number) { nodes.insert(node) }
+        if let status = try? FileStatus(of: file), let node = StorageNode(status) { nodes.insert(node) }
+        lower = nodes.map { StorageExtent(node: $0, range: range) }
+        isOpaque = nodes.count > 1
+    }
+
+    private mutating func readNBD(_ folder: String) {
+        let pid = Files.line(of: "\(folder)/pid") ?? ""
+        let program = Files.line(of: "/proc/\(pid)/comm") ?? "?"
+        kind = .nbd(process: "\(program), pid \(pid)")
+        isOpaque = true
+        for descriptor in Files.entries(of: "/proc/\(pid)/fd") {
+            guard let status = try? FileStatus(of: "/proc/\(pid)/fd/\(descriptor)"), let node = StorageNode(status)
+            else { continue }
+            lower.append(StorageExtent(node: node, range: 0..<UInt64.max))
+        }
+    }
+
+    private mutating func readHolder(_ number: DeviceNumber, _ folder: String) {
+        let slaves = Files.entries(of: "\(folder)/slaves").compactMap {
+            Files.line(of: "\(folder)/slaves/\($0)/dev").flatMap(DeviceNumber.init)
+        }
+        if let name = Files.line(of: "\(folder)/dm/name") {
+            kind = .mapped(name)
+            if let table = DeviceMapper.linearTable(of: number) {
+                lower = table
+                return
+            }
+        } else if Files.exists("\(folder)/md") {
+            kind = .array
+        } else if !slaves.isEmpty {
+            kind = .other
+        }
+        isOpaque = !slaves.isEmpty
+        lower = slaves.map { StorageExtent(node: .device($0), range: 0..<UInt64.max) }
+    }
+}
+
+extension StorageExtent {
+    /// A place in sectors of 512 bytes, in which the kernel counts whatever the device's own are.
+    init(node: StorageNode, sectors start: UInt64, count: UInt64) {
+        let (from, tooFar) = start.multipliedReportingOverflow(by: 512)
+        let (length, tooLong) = count.multipliedReportingOverflow(by: 512)
+        let (end, overflow) = from.addingReportingOverflow(length)
+        self.init(node: node, range: tooFar ? 0..<UInt64.max : from..<(tooLong || overflow ? UInt64.max : end))
+    }
+}
+
+extension Files {
+    /// The number in a small file, such as one of sysfs; nil where there is none.
+    static func number(of path: String) -> UInt64? { line(of: path).flatMap { UInt64($0.filter { !$0.isWhitespace }) } }
+}

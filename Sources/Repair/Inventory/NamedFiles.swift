@@ -1,0 +1,105 @@
+import LibXML
+
+/// Every file and device that a domain's XML names, whatever for. Pure.
+///
+/// A domain uses the bytes of a disk by many roads: as disk, floppy or cdrom, below one, as kernel, firmware or NVRAM, as memory of
+/// a snapshot, or in QEMU's own words on the command line. So no list of elements is kept: what stands there as an absolute path
+/// counts.
+struct NamedFiles: Hashable, Sendable {
+    /// A name with its purpose.
+    struct Name: Hashable, Sendable {
+        /// An absolute path.
+        var path: String
+        /// The target of a disk (`vda`), or what else names it: `kernel`, `nvram`.
+        var role: String
+        /// QEMU's name of the format, where the XML says one that may name more files in its header; nil where not.
+        var format: String?
+    }
+
+    /// A volume of a storage pool, which the XML names without a path.
+    struct Volume: Hashable, Sendable {
+        var pool: String
+        var name: String
+        var role: String
+        var format: String
+    }
+
+    private(set) var names: Set<Name> = []
+    private(set) var volumes: Set<Volume> = []
+
+    /// The paths alone.
+    var paths: Set<String> { Set(names.map(\.path)) }
+
+    /// Reads the XML of a domain, or of a snapshot with the domains in it.
+    init(xml: String) throws(XMLError) {
+        let document = try Document(xml)
+        try document.forEach("//devices/disk | /domainsnapshot/disks/disk") { node throws(XMLError) in
+            try read(disk: node)
+        }
+        // What people wrote about a domain is no use of what they mention.
+        let quiet = ["metadata", "title", "description", "disk"].map { "ancestor-or-self::\($0)" }.joined(
+            separator: " or ")
+        let path = "starts-with(normalize-space(.), '/')"
+        let elements = "//*[not(\(quiet))][@*[\(path)] or text()[\(path)]]"
+        try document.forEach(elements) { node throws(XMLError) in
+            for path in try node.values(of: "@*[\(path)] | text()[\(path)]") {
+                names.insert(Name(path: path.trimmed, role: node.name))
+            }
+        }
+        let foreign = "//*[namespace-uri() = 'http://libvirt.org/schemas/domain/qemu/1.0']/@value"
+        for value in try document.values(of: foreign) {
+            for path in Self.paths(inside: value) {
+                names.insert(Name(path: path, role: "qemu:commandline", format: ""))
+            }
+        }
+    }
+
+    private mutating func read(disk node: borrowing Node) throws(XMLError) {
+        let target = try node.value(of: "string(target/@dev)")
+        // In a snapshot's own list a disk is called by its name.
+        let role = target.isEmpty ? "a snapshot" : target
+        let disk = try Disk(node)
+        if case .volume(let pool, let name) = disk.source {
+            volumes.insert(Volume(pool: pool, name: name, role: role, format: disk.format))
+        }
+        for path in try node.values(of: ".//@*[starts-with(., '/')]") { names.insert(Name(path: path, role: role)) }
+        if let path = disk.path { names.insert(Name(path: path, role: role, format: disk.format)) }
+        guard case .layers(let layers, _) = disk.backing else { return }
+        for layer in layers { names.insert(Name(path: layer.path, role: role, format: layer.format)) }
+    }
+
+    /// What may be a path in a word of QEMU's command line: `file=/srv/a.img,format=raw`, `{"filename": "/srv/a.img"}`. QEMU
+    /// writes a comma in a name as two.
+    static func paths(inside word: String) -> Set<String> {
+        var found: Set<String> = []
+        var before: Character?
+        for index in word.indices {
+            defer { before = word[index] }
+            guard word[index] == "/", before.map({ "=,:\"' ".contains($0) }) ?? true else { continue }
+            let rest = word[index...]
+            found.insert(String(rest))
+            found.insert(String(rest.prefix { $0 != "\"" && $0 != "'" }))
+            found.insert(Self.untilComma(rest))
+        }
+        return found
+    }
+
+    private static func untilComma(_ text: Substring) -> String {
+        var path = ""
+        var rest = text
+        while let character = rest.popFirst() {
+            if character == "," {
+                guard rest.first == "," else { break }
+                rest.removeFirst()
+            }
+            path.append(character)
+        }
+        return path
+    }
+}
+
+extension String {
+    fileprivate var trimmed: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+}
