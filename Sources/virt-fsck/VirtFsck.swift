@@ -27,7 +27,7 @@ struct VirtFsck: AsyncParsableCommand {
     static func main() async {
         Files.raiseOpenFileLimit()
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(OwnProgram.confinedArguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

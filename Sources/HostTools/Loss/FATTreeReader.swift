@@ -1,7 +1,7 @@
 /// Reads the files and folders of a FAT12, FAT16 or FAT32, whole or damaged.
 ///
-/// FAT has no inodes: a file is known by its first cluster, an empty one by its name. A chain of clusters that belongs to no name is
-/// a file that has lost it. Layout: Microsoft's "FAT: General Overview of On-Disk Format".
+/// FAT has no inodes: a file is known by its place, its name in its folder. A chain of clusters that belongs to no name is a file that
+/// has lost it, and known by its first cluster. Layout: Microsoft's "FAT: General Overview of On-Disk Format".
 struct FATTreeReader {
     private let device: DeviceReader
     private let sectorSize: UInt64
@@ -12,10 +12,22 @@ struct FATTreeReader {
     private let clusterCount: UInt32
     private let rootCluster: UInt32
     private var tables: [[UInt32]] = []
-    private var tree = FileTree(root: 1, hasLinks: false)
+    private var tree = FileTree(root: 1)
+    private var ids: Set<UInt64> = []
     /// Clusters that belong to something.
     private var owned: [Bool] = []
-    private var folders: [(id: UInt64, cluster: UInt32)] = []
+    private var folders: [Folder] = []
+
+    /// A folder that is to be read.
+    private struct Folder {
+        var id: UInt64
+        var cluster: UInt32
+        /// First clusters of the folders above: damage makes folders that contain themselves.
+        var above: [UInt32] = []
+    }
+
+    /// How many folders may lie in each other, and how many names there may be.
+    private static let limits = (depth: 64, names: 1 << 22)
 
     /// Reads a filesystem.
     ///
@@ -92,10 +104,11 @@ struct FATTreeReader {
         if rootCluster == 0 {
             let bytes = rootSize > 0 ? device.read(at: rootPlace, count: rootSize) : nil
             var long: [Bytes] = []
-            if let bytes { addNames(bytes, in: tree.root, &long) } else { tree.hasRoot = false }
+            let root = Folder(id: tree.root, cluster: 0)
+            if let bytes { addNames(bytes, in: root, &long) } else { tree.hasRoot = false }
         } else {
             tree.hasRoot = isCluster(rootCluster)
-            folders.append((tree.root, rootCluster))
+            folders.append(Folder(id: tree.root, cluster: rootCluster))
         }
         readFolders()
         addChainsWithoutName()
@@ -109,7 +122,7 @@ struct FATTreeReader {
             for cluster in chain.clusters {
                 owned[Int(cluster)] = true
                 guard let bytes = device.read(at: place(of: cluster), count: Int(clusterSize)) else { continue }
-                guard addNames(bytes, in: folder.id, &long) else { break }
+                guard addNames(bytes, in: folder, &long) else { break }
             }
         }
     }
@@ -150,7 +163,7 @@ struct FATTreeReader {
 
     /// - Returns: whether more may follow.
     @discardableResult
-    private mutating func addNames(_ bytes: Bytes, in folder: UInt64, _ long: inout [Bytes]) -> Bool {
+    private mutating func addNames(_ bytes: Bytes, in folder: Folder, _ long: inout [Bytes]) -> Bool {
         for offset in stride(from: 0, to: bytes.count - 31, by: 32) {
             let entry = bytes.part(offset, 32)
             let first = entry.u8(0)
@@ -172,51 +185,73 @@ struct FATTreeReader {
         return true
     }
 
-    private mutating func addName(_ entry: Bytes, _ long: [Bytes], in folder: UInt64) {
+    private mutating func addName(_ entry: Bytes, _ long: [Bytes], in folder: Folder) {
+        guard tree.names.count < Self.limits.names else {
+            (tree.lacksItems, tree.lacksNames) = (true, true)
+            return
+        }
         let short = entry.part(0, 11)
-        var name = Hasher()
-        name.combine(short.hash)
         let isComplete = Self.isComplete(long, for: short)
-        if isComplete { for part in long { name.combine(part.hash) } }
-        let hash = name.finalize()
-        let cluster = UInt32(entry.le16(26)) | (rootCluster > 0 ? UInt32(entry.le16(20)) << 16 : 0)
+        var hasher = Hasher()
+        hasher.combine(short.hash)
+        if isComplete { for part in long { hasher.combine(part.hash) } }
+        let name = hasher.finalize()
         let isFolder = entry.u8(11) & 0x10 != 0
-        let size = UInt64(entry.le32(28))
+        let size = isFolder ? 0 : UInt64(entry.le32(28))
+        let cluster = UInt32(entry.le16(26)) | (rootCluster > 0 ? UInt32(entry.le16(20)) << 16 : 0)
         var content = Hasher()
         content.combine(isFolder)
-        var isDoubtful = !Self.isName(short) || entry.u8(11) & 0xC0 != 0
-        var place = Hasher()
-        place.combine(folder)
-        place.combine(hash)
-        var id = 1 << 63 | UInt64(truncatingIfNeeded: place.finalize())
+        content.combine(size)
+        let isNoise = !Self.isName(short) || entry.u8(11) & 0xC0 != 0
+        var isDoubtful = isNoise
+        let isLostAndFound = folder.id == tree.root && Self.isOfChecker(short)
+        let id = isLostAndFound ? id(ofChain: cluster) : id(of: name, in: folder.id)
         if isCluster(cluster) {
-            id = UInt64(cluster)
             if isFolder {
-                guard !isDoubtful || isFolderStart(cluster) else { return }
-                if !owned[Int(cluster)] { folders.append((id, cluster)) }
+                guard !isNoise || isFolderStart(cluster) else { return }
+                content.combine(cluster)
+                if folder.above.count < Self.limits.depth, !folder.above.contains(cluster) {
+                    folders.append(Folder(id: id, cluster: cluster, above: folder.above + [cluster]))
+                }
             } else {
                 let chain = chain(from: cluster, wanted: (size + clusterSize - 1) / clusterSize)
-                guard !isDoubtful || chain.isRight else { return }
+                guard !isNoise || chain.isRight else { return }
+                content.combine(chain.clusters)
+                isDoubtful = isDoubtful || !chain.isRight
                 for number in chain.clusters {
                     if owned[Int(number)] { isDoubtful = true }
                     owned[Int(number)] = true
                 }
-                isDoubtful = isDoubtful || !chain.isRight
-                content.combine(chain.clusters)
             }
             owned[Int(cluster)] = true
-        } else if isDoubtful {
+        } else if isNoise {
             return
         } else if isFolder || size > 0 {
             isDoubtful = true
         }
-        if !isFolder { content.combine(size) }
         tree.items.append(.init(id: id, content: content.finalize(), isDoubtful: isDoubtful))
         tree.names.append(
             .init(
-                folder: folder, name: hash, item: id, isDoubtful: !isComplete && !long.isEmpty,
-                isLostAndFound: folder == tree.root && Self.isOfChecker(short)))
+                folder: folder.id, name: name, item: id, isDoubtful: !isComplete && !long.isEmpty,
+                isLostAndFound: isLostAndFound))
     }
+
+    /// What a file is known by; another one for a name that its folder has twice.
+    private mutating func id(of name: Int, in folder: UInt64) -> UInt64 {
+        var count = 0
+        while true {
+            var place = Hasher()
+            place.combine(folder)
+            place.combine(name)
+            place.combine(count)
+            let id = 1 << 63 | UInt64(truncatingIfNeeded: place.finalize())
+            if ids.insert(id).inserted { return id }
+            count += 1
+        }
+    }
+
+    /// What a chain without a name is known by, also when the checker gave it one.
+    private func id(ofChain cluster: UInt32) -> UInt64 { 1 << 32 | UInt64(cluster) }
 
     /// Whether a short name has no byte that none has, as noise would.
     private static func isName(_ short: Bytes) -> Bool {
@@ -275,7 +310,8 @@ struct FATTreeReader {
         content.combine(chain.clusters)
         for cluster in chain.clusters { owned[Int(cluster)] = true }
         owned[Int(head)] = true
-        tree.items.append(.init(id: UInt64(head), content: content.finalize(), isDoubtful: true))
-        if isFolder { folders.append((UInt64(head), head)) }
+        let id = id(ofChain: head)
+        tree.items.append(.init(id: id, content: content.finalize(), isDoubtful: true))
+        if isFolder { folders.append(Folder(id: id, cluster: head, above: [head])) }
     }
 }

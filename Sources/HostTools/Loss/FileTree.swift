@@ -3,7 +3,7 @@
 struct FileTree {
     /// A file or a folder.
     struct Item {
-        /// What it is known by in both readings: its inode number; on FAT its first cluster.
+        /// What it is known by in both readings: its inode number; on FAT its place.
         var id: UInt64
         /// Stands for its kind, its size and the places of its content. Of a folder only its kind counts: its content is the names.
         var content: Int
@@ -26,8 +26,6 @@ struct FileTree {
 
     /// The root folder.
     var root: UInt64
-    /// Whether a file may have several names.
-    var hasLinks = true
     /// Whether it could be found at its place.
     var hasRoot = false
     /// Everything in use, besides the filesystem's own inodes.
@@ -123,8 +121,8 @@ extension LossCount {
                     guard let isDoubtful = then[NamedItem(name)] else { continue }
                     let wanted = old.certainNames(of: name.item)
                     if !isDoubtful { found[name.item, default: 0] += 1 }
-                    // A folder has one name, a file on FAT too; where it had more, the others were damage.
-                    guard wanted == 0 || isFolder || !old.tree.hasLinks || found[name.item] == wanted else { continue }
+                    // A folder has one name; where it had more, the others were damage.
+                    guard wanted == 0 || isFolder || found[name.item] == wanted else { continue }
                 } else {
                     // It had no name that could be read, and the checker found it one.
                     guard !name.isLostAndFound, !new.isLostAndFound(folder) else { continue }

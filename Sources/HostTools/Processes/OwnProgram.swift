@@ -15,20 +15,42 @@ public struct OwnProgram: Hashable, Sendable {
 
     /// The program that this process runs; nil where its file is gone, as after an update.
     public static var current: OwnProgram? {
-        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &buffer, buffer.count)
-        guard count > 0, count < buffer.count else { return nil }
-        let path = String(decoding: buffer[..<count], as: UTF8.self)
-        guard Files.exists(path) else { return nil }
+        let path = Files.link(of: "/proc/self/exe")
+        guard !path.isEmpty, Files.exists(path) else { return nil }
         return OwnProgram(path: path, libraryFolders: libraryFolders)
     }
 
+    /// The command that runs this program behind the walls of a sandbox, which must show it (``Sandbox/Need/program(_:)``).
+    public func command(
+        _ arguments: [String], in sandbox: Sandbox, timeout: Duration, outputLimit: Int
+    ) -> Command {
+        let words = arguments.joined(separator: "\n")
+        return Command(
+            "env", ["\(Self.variable)=\(words)", sandbox.path(of: self)] + arguments, timeout: timeout,
+            outputLimit: outputLimit)
+    }
+
+    /// The arguments of this process where it is behind such walls; nil where it is not.
+    ///
+    /// Swift finds the arguments in `/proc/self/cmdline` (stdlib/public/CommandLineSupport/CommandLine.cpp), and there is no
+    /// `/proc`.
+    public static var confinedArguments: [String]? {
+        guard CommandLine.arguments.isEmpty, let words = getenv(variable) else { return nil }
+        return String(cString: words).split(separator: "\n").map(String.init)
+    }
+
+    private static let variable = "VIRT_FSCK_ARGUMENTS"
+
+    /// Folders of mapped libraries (proc_pid_maps(5)) that the sandbox does not show anyhow.
     private static var libraryFolders: [String] {
-        guard let maps = try? Files.end(of: "/proc/self/maps", from: 0, limit: 1 << 20) else { return [] }
-        let paths = maps.split(separator: "\n").compactMap { line in line.firstIndex(of: "/").map { line[$0...] } }
-        let libraries = paths.filter { path in
-            path.contains(".so") && !Sandbox.shownFolders.contains { path.hasPrefix("\($0)/") }
+        let maps = String(decoding: Files.content(of: "/proc/self/maps", limit: 1 << 20) ?? [], as: UTF8.self)
+        var folders: Set<String> = []
+        for line in maps.split(separator: "\n") {
+            guard let slash = line.firstIndex(of: "/"), line.contains(".so") else { continue }
+            let folder = Files.folder(of: String(line[slash...]))
+            let isShown = Sandbox.shownFolders.contains { "\(folder)/".hasPrefix("\($0)/") }
+            if !isShown { folders.insert(folder) }
         }
-        return Set(libraries.compactMap { $0.lastIndex(of: "/").map { slash in String($0[..<slash]) } }).sorted()
+        return folders.sorted()
     }
 }

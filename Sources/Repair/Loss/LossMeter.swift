@@ -27,35 +27,38 @@ struct LossMeter: Sendable {
     ///
     /// - Parameters:
     ///   - type: libblkid's name of the filesystem.
-    ///   - filed: gives the device nodes their names.
+    ///   - name: for the device nodes, which no other volume has.
     ///   - limit: how long it may take.
-    /// - Throws: ``Failure`` for whatever goes wrong in counting; `CancellationError`.
+    /// - Returns: a failure for whatever goes wrong in counting: a run never ends for the want of a count.
     func count(
-        of type: String, original: AttachedDevice, repaired: AttachedDevice, filedAs filed: FiledVolume, limit: Duration
-    ) async throws -> LossCount {
-        guard let program else { throw Failure(description: "the program's own file is not there") }
-        let names = ["before-\(filed.name)", "after-\(filed.name)"]
-        var nodes: [DeviceNode] = []
-        defer { for node in nodes { try? node.remove() } }
-        for (name, device) in zip(names, [original, repaired]) {
-            nodes.append(
-                try DeviceNode.create(
-                    at: "\(folder)/\(name)", for: device.number, owner: Sandbox.userID, group: Sandbox.userID))
+        of type: String, original: AttachedDevice, repaired: AttachedDevice, filedAs name: String, limit: Duration
+    ) async -> Result<LossCount, Failure> {
+        guard let program else { return .failure(Failure(description: "the program's own file is not there")) }
+        do {
+            let shown = try [("before", original), ("after", repaired)].map { state, device in
+                let node = try DeviceNode.create(
+                    at: "\(folder)/\(state)-\(name)", for: device.number, owner: Sandbox.userID, group: Sandbox.userID)
+                return (node, Sandbox.Device(node: node.path, name: "\(state)-\(name)"))
+            }
+            defer { for (node, _) in shown { try? node.remove() } }
+            let devices = shown.map(\.1)
+            let arguments = [LossMeasurement.verb, type] + devices.map { sandbox.path(of: $0) }
+            let command = sandbox.confine(
+                program.command(arguments, in: sandbox, timeout: limit, outputLimit: Self.outputLimit), to: devices,
+                needing: .program(program))
+            let result = try await runner.run(command)
+            let status = sandbox.status(of: result.status)
+            guard result.isSuccess else {
+                let words = result.complaint == result.status.description ? status.description : result.complaint
+                return .failure(Failure(description: String(words.prefix(200))))
+            }
+            guard let count = try? JSONDecoder().decode(LossCount.self, from: Data(result.output.utf8)),
+                Self.makesSense(count)
+            else { return .failure(Failure(description: "the count makes no sense")) }
+            return .success(count)
+        } catch {
+            return .failure(Failure(description: String(describing: error)))
         }
-        let devices = zip(nodes, names).map { Sandbox.Device(node: $0.path, name: $1) }
-        let command = sandbox.confine(
-            Command(
-                sandbox.path(of: program), [LossMeasurement.verb, type] + devices.map { sandbox.path(of: $0) },
-                timeout: limit, outputLimit: Self.outputLimit),
-            to: devices, needing: .program(program))
-        let result = try await runner.run(command)
-        try Task.checkCancellation()
-        guard result.isSuccess else {
-            throw Failure(description: String(result.complaint.prefix(200)))
-        }
-        guard let count = try? JSONDecoder().decode(LossCount.self, from: Data(result.output.utf8)), Self.makesSense(count)
-        else { throw Failure(description: "the count makes no sense") }
-        return count
     }
 
     private static func makesSense(_ count: LossCount) -> Bool {

@@ -1,5 +1,4 @@
 import HostTools
-import SystemPackage
 
 /// What a checker's log says of files, for the case that they could not be counted: then these words are all there is.
 enum LossSigns {
@@ -16,20 +15,10 @@ enum LossSigns {
             }
         let finder = PhraseFinder(phrases)
         let longest = phrases.map(\.utf8.count).max() ?? 0
-        let file = try FileDescriptor.open(FilePath(log), .readOnly, options: [.closeOnExec])
-        defer { try? file.close() }
-        var position = offset
-        var carried: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = try piece.withUnsafeMutableBytes { try file.read(fromAbsoluteOffset: position, into: $0) }
-            guard count > 0 else { return false }
-            position += Int64(count)
-            let text = carried + piece[..<count]
+        return try Files.contains(in: log, from: offset, longest: longest) { text in
             var isFound = false
             finder.find(in: text) { _, _ in isFound = true }
-            if isFound { return true }
-            carried = Array(text.suffix(longest))
+            return isFound
         }
     }
 
