@@ -192,7 +192,7 @@ struct Attempts: Sendable {
         let check = VolumeCheck(
             overlays: mapping, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
-            factReader: factReader)
+            program: options.program, factReader: factReader)
         let results = try await VolumeChecks(
             budget: checkers, company: company, resources: Contention(plan).resources, progress: progress
         ).results(of: FiledVolume.all(findings.volumes)) {

@@ -74,6 +74,8 @@ public struct Options: Hashable, Sendable {
     public var scratchFolder: String?
     /// What may be done although it can lose data.
     public var allowances: Set<Allowance> = []
+    /// The program that counts what a repair cost: virt-fsck itself.
+    public var program: OwnProgram?
     /// What becomes of a domain's managed save.
     public var savedState = SavedState.keep
     /// Folder under which each run keeps the checkers' output.

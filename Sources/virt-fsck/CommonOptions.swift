@@ -36,6 +36,7 @@ struct CommonOptions: ParsableArguments {
         options.engine = engine.kind
         options.scratchFolder = scratchDir
         options.allowances = Set(allow)
+        options.program = OwnProgram.current
         return options
     }
 }

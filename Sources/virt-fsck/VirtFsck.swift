@@ -29,6 +29,7 @@ struct VirtFsck: AsyncParsableCommand {
         version: version,
         subcommands: [
             RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self, VersionCommand.self,
+            MeasureLossCommand.self,
         ],
         defaultSubcommand: RepairCommand.self)
 
@@ -40,13 +41,19 @@ struct VirtFsck: AsyncParsableCommand {
         exit(withError: status)
     }
 
+    private static func parsed() async throws -> any ParsableCommand {
+        if let confined = OwnProgram.confinedArguments { return try parseAsRoot(confined) }
+        let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()), Vocabulary(of: Self.self))
+        let command = try parseAsRoot(arguments.ordered)
+        if let word = arguments.wordInPlaceOfVerb, arguments.words.count > 1 {
+            try await (command as? RepairCommand)?.refuseUnlessDomain(word)
+        }
+        return command
+    }
+
     private static func status() async -> ExitCode {
         do {
-            let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()), Vocabulary(of: Self.self))
-            var command = try parseAsRoot(arguments.ordered)
-            if let word = arguments.wordInPlaceOfVerb, arguments.words.count > 1 {
-                try await (command as? RepairCommand)?.refuseUnlessDomain(word)
-            }
+            var command = try await parsed()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

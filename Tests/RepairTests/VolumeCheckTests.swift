@@ -13,10 +13,13 @@ private final class Script: Sendable {
     private let answers: Mutex<[CommandStatus]>
     /// What each checker prints.
     let words: String
+    /// What counting a loss comes to.
+    let count: CommandResult
 
-    init(_ answers: [CommandStatus], words: String = "") {
+    init(_ answers: [CommandStatus], words: String = "", count: CommandResult = .counted()) {
         self.answers = Mutex(answers)
         self.words = words
+        self.count = count
     }
 
     var transcript: [String] { steps.withLock { $0 } }
@@ -27,12 +30,27 @@ private final class Script: Sendable {
     }
 }
 
+extension CommandResult {
+    /// A count of files as JSON, of which nothing is lost where nothing else is said.
+    fileprivate static func counted(_ change: (inout LossCount) -> Void = { _ in }) -> CommandResult {
+        var count = LossCount()
+        (count.before, count.after) = (300, 300)
+        change(&count)
+        let json = (try? JSONEncoder().encode(count)) ?? Data()
+        return CommandResult(status: .exited(0), output: String(decoding: json, as: UTF8.self))
+    }
+}
+
 private struct ScriptedRunner: CommandRunner {
     let script: Script
     var missing: Set<String> = []
 
     func path(of program: String) -> String? { missing.contains(program) ? nil : "/usr/sbin/\(program)" }
-    func run(_ command: Command) async throws(CommandError) -> CommandResult { CommandResult(status: .exited(0)) }
+    func run(_ command: Command) async throws(CommandError) -> CommandResult {
+        let words = command.arguments.split(separator: "--").last ?? []
+        script.note(words.dropFirst(2).prefix(3).joined(separator: " "))
+        return script.count
+    }
     func run(_ command: Command, log: FileDescriptor) async throws(CommandError) -> CommandResult {
         // Behind setpriv's arguments: the checker's own, less the device.
         let words = command.arguments.split(separator: "--").last ?? []
@@ -70,6 +88,9 @@ private struct FakeMapping: VolumeMapping {
 private let repair = ["attach overlay readWrite", "e2fsck -f -y", "sync", "detach"]
 private let lookAtOriginal = ["attach original readOnly", "e2fsck -f -n", "detach"]
 private let lookAtOverlay = ["attach overlay readOnly", "e2fsck -f -n", "detach"]
+private let count = [
+    "attach original readOnly", "attach overlay readOnly", "/sbin/virt-fsck measure-loss ext4", "detach", "detach",
+]
 
 @Suite(.enabled(if: getuid() == 0))
 struct VolumeCheckTests {
@@ -97,18 +118,18 @@ struct VolumeCheckTests {
             transcript: repair + lookAtOriginal, outcome: .clean, exitStatus: 0),
         Case(
             testDescription: "nothing wrong, but the original is rejected and the overlay is not",
-            answers: [.exited(0), .exited(4), .exited(0)], transcript: repair + lookAtOriginal + lookAtOverlay,
+            answers: [.exited(0), .exited(4), .exited(0)], transcript: repair + lookAtOriginal + lookAtOverlay + count,
             outcome: .repaired, exitStatus: 0),
         Case(
             testDescription: "repaired and verified", answers: [.exited(1), .exited(0)],
-            transcript: repair + lookAtOverlay, outcome: .repaired, exitStatus: 1),
+            transcript: repair + lookAtOverlay + count, outcome: .repaired, exitStatus: 1),
         Case(
             testDescription: "repaired in the second round", answers: [.exited(1), .exited(4), .exited(1), .exited(0)],
-            transcript: repair + lookAtOverlay + repair + lookAtOverlay, outcome: .repaired, exitStatus: 1),
+            transcript: repair + lookAtOverlay + repair + lookAtOverlay + count, outcome: .repaired, exitStatus: 1),
         Case(
             testDescription: "errors again, then a run that finds none: it was repaired",
             answers: [.exited(1), .exited(4), .exited(0), .exited(0)],
-            transcript: repair + lookAtOverlay + repair + lookAtOverlay, outcome: .repaired, exitStatus: 0),
+            transcript: repair + lookAtOverlay + repair + lookAtOverlay + count, outcome: .repaired, exitStatus: 0),
         Case(
             testDescription: "errors for ever",
             answers: [.exited(1), .exited(4), .exited(1), .exited(4), .exited(1), .exited(4)],
@@ -164,7 +185,7 @@ struct VolumeCheckTests {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let script = Script([.exited(0), .exited(0)])
         let result = try await check(Sample.volume(), script, needsReplay: true)
-        #expect(script.transcript == repair + lookAtOverlay)
+        #expect(script.transcript == repair + lookAtOverlay + count)
         #expect(result.outcome == .repaired)
         #expect(result.message == "its journal was replayed")
     }
@@ -302,7 +323,7 @@ struct VolumeCheckTests {
             overlays: FakeMapping(name: "overlay", file: file, script: script, losesWrites: losesWrites),
             originals: FakeMapping(name: "original", file: file, script: script),
             runner: ScriptedRunner(script: script, missing: missing), sandbox: Sandbox(.privilegesOnly), allowances: [],
-            folders: folders, overlayRoom: OverlayRoom(folders: [folder])
+            folders: folders, overlayRoom: OverlayRoom(folders: [folder]), program: OwnProgram(path: "/sbin/virt-fsck")
         ).result(for: FiledVolume(volume: volume, name: FileName.safe(volume.name)))
     }
 }

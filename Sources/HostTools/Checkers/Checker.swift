@@ -110,6 +110,8 @@ public enum Checker: Hashable, Sendable {
 public enum Allowance: String, Hashable, Sendable, CaseIterable, Codable {
     /// Run `xfs_repair -L` on an XFS: the changes in its log are lost.
     case discardXFSLog = "discard-xfs-log"
+    /// Merge a repair that lost more than a tenth of the files, or the root folder.
+    case heavyLoss = "heavy-loss"
     /// Run checkers and lvm without bubblewrap's walls, where it is missing.
     case noSandbox = "no-sandbox"
 }

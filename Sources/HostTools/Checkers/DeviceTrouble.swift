@@ -1,5 +1,3 @@
-import SystemPackage
-
 /// What a checker says of a device that failed beneath it.
 ///
 /// e2fsck with `-y` ignores that a block can't be read, writes what it has in the block's place, and claims a repair. When the
@@ -13,21 +11,12 @@ public enum DeviceTrouble {
     ///
     /// - Throws: `Errno` when the log can't be read.
     public static func words(in log: String, from offset: Int64) throws -> String? {
-        let file = try FileDescriptor.open(FilePath(log), .readOnly, options: [.closeOnExec])
-        defer { try? file.close() }
-        var position = offset
-        var carried: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = try piece.withUnsafeMutableBytes { try file.read(fromAbsoluteOffset: position, into: $0) }
-            guard count > 0 else { return nil }
-            position += Int64(count)
-            let text = carried + piece[..<count]
-            if let mark = marks.first(where: { isFollowedByNumber($0, in: text) }) {
-                return String(decoding: mark.dropLast(), as: UTF8.self)
-            }
-            carried = Array(text.suffix(32))
+        var words: String?
+        _ = try Files.contains(in: log, from: offset, longest: 32) { text in
+            words = marks.first { isFollowedByNumber($0, in: text) }.map { String(decoding: $0.dropLast(), as: UTF8.self) }
+            return words != nil
         }
+        return words
     }
 
     private static func isFollowedByNumber(_ mark: [UInt8], in text: [UInt8]) -> Bool {

@@ -38,6 +38,8 @@ public struct Sandbox: Hashable, Sendable {
         case threads
         /// A file in the place of `/proc/devices`, by its path, and an empty folder for its configuration: lvm(8).
         case deviceTypes(String)
+        /// A program that lies anywhere, with its libraries: this one.
+        case program(OwnProgram)
     }
 
     private let kind: Kind
@@ -61,6 +63,11 @@ public struct Sandbox: Hashable, Sendable {
         kind == .bubblewrap ? "/dev/\(device.name)" : device.node
     }
 
+    /// The path by which a confined program is found that ``Need/program(_:)`` shows.
+    public func path(of program: OwnProgram) -> String {
+        kind == .bubblewrap ? "/virt-fsck" : program.path
+    }
+
     /// Puts a command behind the walls. What it does to a device may be lost at any time, so the user may have it killed.
     ///
     /// - Parameters:
@@ -79,6 +86,7 @@ public struct Sandbox: Hashable, Sendable {
                 confined.arguments += ["--ro-bind", file, "/proc/devices"]
                 confined.arguments += ["--perms", "0755", "--dir", "/etc/lvm"]
             }
+            if case .program(let program) = need { confined.arguments += showing(program) }
             for device in devices { confined.arguments += ["--dev-bind", device.node, path(of: device)] }
             confined.arguments.append("--")
             confined.input = SystemCallFilter.program
@@ -89,6 +97,15 @@ public struct Sandbox: Hashable, Sendable {
         }
         confined.arguments += [command.program] + command.arguments
         return confined
+    }
+
+    private func showing(_ program: OwnProgram) -> [String] {
+        var arguments = ["--ro-bind", program.path, path(of: program)]
+        guard !program.libraryFolders.isEmpty else { return arguments }
+        arguments += ["--perms", "0755", "--dir", "/libraries"]
+        let places = program.libraryFolders.indices.map { "/libraries/\($0)" }
+        for (folder, place) in zip(program.libraryFolders, places) { arguments += ["--ro-bind", folder, place] }
+        return arguments + ["--setenv", "LD_LIBRARY_PATH", places.joined(separator: ":")]
     }
 
     /// Where lvm sees the host's own list of device types, it takes a mapped device only when it may ask device-mapper
@@ -105,13 +122,16 @@ public struct Sandbox: Hashable, Sendable {
         return .signaled(code - 128)
     }
 
+    /// The host's folders that a confined program sees.
+    static let shownFolders = ["/usr", "/bin", "/sbin", "/lib", "/lib64"]
+
     // --unshare-all would want a user namespace; --new-session would take the checker out of the process group that we
     // signal; there is no /dev/tty inside that could be abused instead. xfs_repair wants a list of mounts: an empty one.
     private static let walls: [String] = {
         var walls = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         // Parents that bubblewrap makes by itself are root's alone.
         for folder in ["/dev", "/etc", "/proc"] { walls += ["--perms", "0755", "--dir", folder] }
-        for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"] {
+        for path in shownFolders + ["/etc/ld.so.cache", "/etc/alternatives"] {
             walls += ["--ro-bind-try", path, path]
         }
         walls += ["--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/null", "/proc/mounts"]

@@ -69,6 +69,31 @@ public enum Files {
         return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
+    /// Whether something is in a file of any length, which is read piece by piece.
+    ///
+    /// - Parameters:
+    ///   - offset: where to begin, in bytes.
+    ///   - longest: how long it is at most, in bytes: each piece begins with so much of the one before.
+    ///   - isFound: told each piece; true ends the search.
+    /// - Throws: `Errno` when the file can't be read.
+    public static func contains(
+        in path: String, from offset: Int64, longest: Int, _ isFound: ([UInt8]) -> Bool
+    ) throws -> Bool {
+        let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+        defer { try? file.close() }
+        var position = offset
+        var carried: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = try piece.withUnsafeMutableBytes { try file.read(fromAbsoluteOffset: position, into: $0) }
+            guard count > 0 else { return false }
+            position += Int64(count)
+            let text = carried + piece[..<count]
+            if isFound(text) { return true }
+            carried = Array(text.suffix(longest))
+        }
+    }
+
     /// Makes an empty file that must not exist yet, readable by root only.
     ///
     /// - Throws: `Errno`.

@@ -17,6 +17,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     let folders: RunFolders
     /// Where the overlays of this mapping grow.
     let overlayRoom: OverlayRoom
+    /// The program that counts what a repair cost; nil where there is none.
+    let program: OwnProgram?
     /// Who reads what a diagnosis needs; nil where there will be none.
     var factReader: FactReader?
 
@@ -62,12 +64,15 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         result.log = "\(folders.log)/\(filed.name).log"
         let log = try folders.openLog(filed.name)
         defer { try? log.close() }
+        let logStart = try log.seek(offset: 0, from: .end)
         let start = ContinuousClock.now
+        var leastLoss = Loss.Level.none
         result.message = "\(checker.program) repairs it, and finds errors again each time"
         for round in 1...Self.rounds {
             let repair = try await repair(filed, at: layout, with: checker, log: log)
             result.mayLackMemory = repair.mayLackMemory
             result.exitStatus = repair.exitStatus
+            leastLoss = max(leastLoss, repair.leastLoss)
             let judgement = try await judge(repair, by: checker, in: round) { mapping in
                 let run = try await look(filed, at: layout, of: mapping, with: checker, log: log)
                 if run.mayLackMemory { result.mayLackMemory = true }
@@ -81,8 +86,13 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             }
         }
         result.seconds = (ContinuousClock.now - start).inSeconds
-        // Those of an overlay that is thrown away.
-        if result.outcome == .unrepaired { result.facts = nil }
+        if result.outcome == .repaired {
+            result.take(
+                try await loss(filed, at: layout, of: checker, atLeast: leastLoss, logStart, takes: result.seconds),
+                allowing: allowances)
+        }
+        // The facts describe the overlay, which is discarded.
+        if result.outcome != .clean, result.outcome != .repaired { result.facts = nil }
         if result.outcome == .unrepaired, let remark = volume.remark { result.message += "; \(remark)" }
         return result
     }
@@ -95,6 +105,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var change: String?
         /// Whether `change` is a repair by itself.
         var isChanged = false
+        /// What it cost in any case.
+        var leastLoss = Loss.Level.none
         /// Whether it gave up and may have wanted more memory.
         var mayLackMemory = false
         /// What was seen beside it.
@@ -134,17 +146,11 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             var run: Run
             switch checker {
             case .ext:
-                let before = try ExtSuperblock(device: device.path)
+                let needsReplay = try ExtSuperblock(device: device.path)?.needsReplay ?? false
                 run = try await self.run(checker, .readWrite, on: device, filed, log: log)
-                let after = try ExtSuperblock(device: device.path)
-                if before?.needsReplay == true {
+                if needsReplay {
                     run.isChanged = true
                     run.change = "its journal was replayed"
-                }
-                if let before, let after, after.usedInodes < before.usedInodes / 2 {
-                    run.change =
-                        "only \(after.usedInodes) of \(before.usedInodes) inodes are left: much of its content may be "
-                        + "lost; look at the log, and compare with a backup"
                 }
             case .xfs(log: .discard):
                 // Only a log that can't be kept is thrown away.
@@ -152,6 +158,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
                 if run.exitStatus == Checker.xfsNeedsReplay {
                     run = try await self.run(checker, .readWrite, on: device, filed, log: log)
                     run.isChanged = true
+                    run.leastLoss = .minor
                     run.change = "the changes in its log were discarded, as allowed"
                 }
             case .fat, .xfs:
@@ -164,6 +171,32 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             }
             try overlayRoom.check(after: run.claim)
             return run
+        }
+    }
+
+    /// What the repair on the overlay cost.
+    ///
+    /// - Parameters:
+    ///   - logStart: where the checker's words about this volume begin in its log, in bytes.
+    ///   - seconds: how long the checker took; counting may take as long.
+    private func loss(
+        _ filed: FiledVolume, at layout: Layout, of checker: Checker, atLeast: Loss.Level, _ logStart: Int64,
+        takes seconds: Double
+    ) async throws -> Loss {
+        let meter = LossMeter(runner: runner, sandbox: sandbox, folder: folders.devices, program: program)
+        let answer = try await originals.withDevice(for: layout, access: .readOnly) { original in
+            try await overlays.withDevice(for: layout, access: .readOnly) { repaired in
+                await meter.count(
+                    of: filed.volume.type, original: original, repaired: repaired, filedAs: filed.name,
+                    limit: .seconds(max(60, seconds)))
+            }
+        }
+        try Task.checkCancellation()
+        switch answer {
+        case .success(let count): return Loss(count, atLeast: atLeast)
+        case .failure(let failure):
+            let touchesFiles = try LossSigns.touchesFiles(checker, log: "\(folders.log)/\(filed.name).log", from: logStart)
+            return Loss(uncounted: failure.description, touchesFiles: touchesFiles)
         }
     }
 

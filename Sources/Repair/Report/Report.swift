@@ -93,9 +93,30 @@ private struct Document: Encodable {
         var size: UInt64
         var outcome: String
         var message: String
+        var reason: Reason?
+        var loss: Loss?
         var exitStatus: Int32?
         var seconds: Double
         var log: String?
+    }
+
+    struct Reason: Encodable {
+        var code: String
+    }
+
+    /// What was counted is left out where nothing could be.
+    struct Loss: Encodable {
+        var level: String
+        var before: Int?
+        var after: Int?
+        var reconnected: Int?
+        var moved: Int?
+        var altered: Int?
+        var gone: Int?
+        var doubtful: Int?
+        var newRoot: Bool?
+        var incomplete: Bool?
+        var problem: String?
     }
 
     var schemaVersion = Report.schemaVersion
@@ -148,7 +169,21 @@ extension Document.Volume {
         self.init(
             name: result.volume.name, type: result.volume.type, label: result.volume.label, uuid: result.volume.uuid,
             size: result.volume.size, outcome: result.outcome.rawValue, message: result.message,
+            reason: result.reason.map { Document.Reason(code: $0.rawValue) }, loss: result.loss.map(Document.Loss.init),
             exitStatus: result.exitStatus, seconds: result.seconds.rounded(to: 3), log: result.log)
+    }
+}
+
+extension Document.Loss {
+    fileprivate init(_ loss: Loss) {
+        level = loss.level.rawValue
+        switch loss.evidence {
+        case .counted(let count):
+            (before, after, reconnected, moved) = (count.before, count.after, count.reconnected, count.moved)
+            (altered, gone, doubtful) = (count.altered, count.gone, count.doubtful)
+            (newRoot, incomplete) = (count.hasNewRoot, count.isIncomplete)
+        case .checkersWords(let problem): self.problem = problem
+        }
     }
 }
 

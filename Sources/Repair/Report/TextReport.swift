@@ -1,3 +1,4 @@
+import HostTools
 import Libvirt
 
 /// The report for a person: what is broken, what was done, what to do next. Pure.
@@ -97,9 +98,14 @@ public struct TextReport: Hashable, Sendable {
     /// What to do now.
     private static func next(_ domain: DomainOutcome) -> [String] {
         var lines: [String] = []
-        if domain.volumes.contains(where: { $0.outcome == .repairable }) {
-            lines.append("next: virt-fsck repair \(domain.name)")
-        } else if domain.outcome == .unrepaired {
+        let repairable = domain.volumes.filter { $0.outcome == .repairable }
+        if repairable.contains(where: { $0.reason == nil }) { lines.append("next: virt-fsck repair \(domain.name)") }
+        if repairable.contains(where: { $0.reason == .heavyLoss }) {
+            lines.append(
+                "next: a backup of \(domain.name) may hold more; to take the repair with its heavy loss: "
+                    + "virt-fsck repair --allow \(Allowance.heavyLoss.rawValue) \(domain.name)")
+        }
+        if repairable.isEmpty, domain.outcome == .unrepaired {
             lines.append("the disks are as they were; look at the logs, or restore from a backup")
         }
         if let boot = domain.boot {

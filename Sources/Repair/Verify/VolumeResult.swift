@@ -1,3 +1,5 @@
+import HostTools
+
 /// What was found out about one volume, and what was done.
 public struct VolumeResult: Hashable, Sendable {
     /// The verdict: what was proven, never more.
@@ -18,12 +20,22 @@ public struct VolumeResult: Hashable, Sendable {
         case skipped
     }
 
+    /// Why something was not done, as a value: the text for it is in ``VolumeResult/message``.
+    public enum Reason: String, Hashable, Sendable, Codable {
+        /// The repair would lose more than anybody should lose without having said so.
+        case heavyLoss = "heavy-loss"
+    }
+
     /// Which volume.
     public var volume: Volume
     /// The verdict.
     public var outcome: Outcome
     /// Why, or what else should be known; "" where the verdict says it all.
     public var message = ""
+    /// Why it is not what it could be, where that is more than damage.
+    public var reason: Reason?
+    /// What its repair cost; nil where none was made.
+    public var loss: Loss?
     /// Exit status of the last checker that decided; nil where none exited.
     public var exitStatus: Int32?
     /// How long the checkers ran, in seconds.
@@ -39,6 +51,18 @@ public struct VolumeResult: Hashable, Sendable {
     var isSound: Bool { outcome == .clean || outcome == .repaired || outcome == .skipped }
     /// Whether the overlay holds a proven repair of it.
     var isProvenRepair: Bool { outcome == .repaired }
+
+    /// Takes what its repair cost, and says so: a heavy loss is no repair that is made without being asked for.
+    mutating func take(_ loss: Loss, allowing allowances: Set<Allowance>) {
+        self.loss = loss
+        var words = loss.words
+        if loss.level == .heavy, !allowances.contains(.heavyLoss) {
+            outcome = .repairable
+            reason = .heavyLoss
+            words = loss.refusal(log: log ?? "")
+        }
+        message = [message, words].filter { !$0.isEmpty }.joined(separator: "; ")
+    }
 
     /// What it is called when the overlays of these disks (by target) were merged, and no others: a repair that is proven,
     /// and not on the disk, is one that could be made.

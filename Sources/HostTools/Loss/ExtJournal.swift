@@ -1,0 +1,93 @@
+/// The journal of an ext3/4, as e2fsck would replay it: which blocks it holds newer than the filesystem.
+///
+/// What a journal makes of the files is no loss, so the original is read as it is after it. Nothing is written for that.
+/// Layout: the kernel's `Documentation/filesystems/ext4/journal.rst`; its numbers are big endian.
+struct ExtJournal {
+    /// Newer blocks by their number, with the number of the journal's own block.
+    private(set) var blocks: [UInt64: UInt64] = [:]
+    /// Those whose first four bytes were the journal's magic number, and are zero in the journal.
+    private(set) var escaped: Set<UInt64> = []
+
+    static let magicBytes: [UInt8] = [0xC0, 0x3B, 0x39, 0x98]
+    private static let magic: UInt32 = 0xC03B_3998
+
+    private struct Transaction {
+        var tags: [(block: UInt64, place: UInt64, isEscaped: Bool)] = []
+    }
+
+    /// Reads a journal.
+    ///
+    /// - Parameters:
+    ///   - map: the block of the filesystem for each of the journal's blocks; 0 where there is none.
+    /// - Returns: nil where it is damaged, so that what it held is lost.
+    init?(_ device: DeviceReader, map: [UInt64], blockSize: UInt64) {
+        func block(_ number: UInt64) -> Bytes? {
+            guard number < UInt64(map.count), map[Int(number)] != 0 else { return nil }
+            return device.read(at: map[Int(number)] &* blockSize, count: Int(blockSize))
+        }
+        guard let head = block(0), head.be32(0) == Self.magic, [3, 4].contains(head.be32(4)),
+            UInt64(head.be32(12)) == blockSize
+        else { return nil }
+        let features = head.be32(4) == 4 ? head.be32(40) : 0
+        let first = UInt64(head.be32(20))
+        let fastBlocks = features & 0x20 != 0 ? UInt64(head.be32(0x54) == 0 ? 256 : head.be32(0x54)) : 0
+        let end = UInt64(head.be32(16)) &- fastBlocks
+        let start = UInt64(head.be32(28))
+        guard start != 0 else { return }
+        guard first > 0, first < end, end <= UInt64(map.count), start >= first, start < end else { return nil }
+        let is64Bits = features & 0x2 != 0
+        let hasLongTags = features & 0x10 != 0
+        let tagSize = hasLongTags ? 16 : 8 + (features & 0x8 != 0 ? 2 : 0) + (is64Bits ? 4 : 0)
+        let tail = features & 0x18 != 0 ? 4 : 0
+
+        var revoked: [UInt64: UInt32] = [:]
+        var done: [(sequence: UInt32, transaction: Transaction)] = []
+        var current = Transaction()
+        var revokedNow: [UInt64] = []
+        var sequence = head.be32(24)
+        var position = start
+        var steps: UInt64 = 0
+        func advance() {
+            position += 1
+            if position >= end { position = first }
+            steps += 1
+        }
+        while steps < end - first, let bytes = block(position), bytes.be32(0) == Self.magic, bytes.be32(8) == sequence {
+            advance()
+            switch bytes.be32(4) {
+            case 1:
+                var offset = 12
+                while offset + tagSize <= Int(blockSize) - tail {
+                    let flags = hasLongTags ? bytes.be32(offset + 4) : UInt32(bytes.be16(offset + 6))
+                    let high = is64Bits || hasLongTags ? UInt64(bytes.be32(offset + 8)) : 0
+                    let number = UInt64(bytes.be32(offset)) | (is64Bits ? high << 32 : 0)
+                    let place = position < UInt64(map.count) ? map[Int(position)] : 0
+                    current.tags.append((number, place, flags & 0x1 != 0))
+                    advance()
+                    offset += tagSize + (flags & 0x2 != 0 ? 0 : 16)
+                    if flags & 0x8 != 0 { break }
+                }
+            case 2:
+                for block in revokedNow { revoked[block] = max(sequence, revoked[block] ?? 0) }
+                done.append((sequence, current))
+                (current, revokedNow) = (Transaction(), [])
+                sequence &+= 1
+            case 5:
+                let used = min(Int(bytes.be32(12)), Int(blockSize) - tail)
+                let width = is64Bits ? 8 : 4
+                for offset in stride(from: 16, to: max(16, used - width + 1), by: width) {
+                    revokedNow.append(is64Bits ? bytes.be64(offset) : UInt64(bytes.be32(offset)))
+                }
+            default:
+                return nil
+            }
+        }
+        for (sequence, transaction) in done {
+            for tag in transaction.tags where tag.place != 0 {
+                if let limit = revoked[tag.block], limit >= sequence { continue }
+                blocks[tag.block] = tag.place
+                if tag.isEscaped { escaped.insert(tag.block) } else { escaped.remove(tag.block) }
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+/// Reads the files and folders of an XFS, whole or damaged.
+///
+/// Inodes are found in three ways, of which each finds what another misses where something is damaged: by the trees of the allocation
+/// groups, by the names in folders (an inode's number says where it is), and beside inodes that were found, since they are
+/// allocated by 64. The log is not replayed: xfs_repair does not either.
+/// Layout: the kernel's fs/xfs/libxfs/xfs_format.h and xfs_da_format.h.
+struct XFSTreeReader {
+    private let device: DeviceReader
+    private let geometry: XFSGeometry
+    private var tree: FileTree
+    /// First numbers of the 64 inodes each that were read.
+    private var chunks: Set<UInt64> = []
+    private var waiting: [UInt64] = []
+    /// Inodes of allocated chunks that are in use by the tree of their group, and are none.
+    private var missing: [UInt64] = []
+
+    /// Reads a filesystem.
+    ///
+    /// - Parameter sister: what a checker made of it, whose superblock may say what this one's does not; nil where it is sound.
+    /// - Returns: nil where nothing can be read.
+    static func tree(of device: DeviceReader, besides sister: DeviceReader? = nil) -> FileTree? {
+        let own = superblock(device)
+        let other = sister.flatMap { superblock($0) }
+        guard let geometry = other ?? own else { return nil }
+        var reader = XFSTreeReader(device, geometry)
+        reader.read()
+        if device.isExhausted { (reader.tree.lacksItems, reader.tree.lacksNames) = (true, true) }
+        return reader.tree
+    }
+
+    private static func superblock(_ device: DeviceReader) -> XFSGeometry? {
+        device.read(at: 0, count: 512).flatMap { XFSGeometry(superblock: $0) }
+    }
+
+    private init(_ device: DeviceReader, _ geometry: XFSGeometry) {
+        self.device = device
+        self.geometry = geometry
+        tree = FileTree(root: geometry.root)
+    }
+
+    private mutating func read() {
+        for group in 0..<geometry.groupCount { readGroup(group) }
+        wantInode(geometry.root)
+        while let chunk = waiting.popLast() { readChunk(chunk, used: nil) }
+        let found = Set(tree.items.map(\.id))
+        for number in missing where !found.contains(number) && !geometry.ownInodes.contains(number) {
+            tree.items.append(.init(id: number, content: 0, isDoubtful: true))
+        }
+    }
+
+    // MARK: Inodes by the trees of the groups
+
+    private mutating func readGroup(_ group: UInt64) {
+        let place = geometry.place(ofBlock: 0, in: group) + 2 * geometry.sectorSize
+        guard let head = device.read(at: place, count: Int(geometry.sectorSize)), head.be32(0) == 0x5841_4749,
+            UInt64(head.be32(8)) == group
+        else {
+            tree.lacksItems = true
+            return
+        }
+        readInodeTree(UInt64(head.be32(20)), level: Int(head.be32(24)) - 1, in: group)
+    }
+
+    private mutating func readInodeTree(_ block: UInt64, level: Int, in group: UInt64) {
+        let header = geometry.hasChecksums ? 56 : 16
+        guard level >= 0, level < 9, block > 0, block < geometry.blocksPerGroup,
+            let bytes = device.read(at: geometry.place(ofBlock: block, in: group), count: Int(geometry.blockSize)),
+            bytes.be32(0) == (geometry.hasChecksums ? 0x4941_4233 : 0x4941_4254), Int(bytes.be16(4)) == level
+        else {
+            tree.lacksItems = true
+            return
+        }
+        let isRight = !geometry.hasChecksums || bytes.le32(52) == ~bytes.crc32c(seed: ~0, hole: 52..<56)
+        if !isRight { tree.lacksItems = true }
+        let count = Int(bytes.be16(6))
+        guard level > 0 else {
+            for index in 0..<min(count, (bytes.count - header) / 16) {
+                let record = bytes.part(header + index * 16, 16)
+                let first = geometry.inode(UInt64(record.be32(0)), in: group)
+                guard first % 64 == 0 || !isRight else {
+                    tree.lacksItems = true
+                    continue
+                }
+                // Bits of holes are set in the mask of free inodes.
+                readChunk(first, used: isRight ? ~record.be64(8) : nil)
+            }
+            return
+        }
+        let capacity = (bytes.count - header) / 8
+        for index in 0..<min(count, capacity) {
+            readInodeTree(UInt64(bytes.be32(header + capacity * 4 + index * 4)), level: level - 1, in: group)
+        }
+    }
+
+    /// Reads the 64 inodes from a number on.
+    ///
+    /// - Parameter used: a bit for each that its group's tree calls used; nil where that is not known.
+    private mutating func readChunk(_ first: UInt64, used: UInt64?) {
+        guard chunks.insert(first).inserted, chunks.count < 1 << 22, let place = geometry.place(ofInode: first) else { return }
+        let size = geometry.inodeSize
+        let bytes = device.read(at: place, count: 64 * size)
+        for index in 0..<64 {
+            let number = first + UInt64(index)
+            let raw = bytes?.part(index * size, size) ?? device.read(at: place + UInt64(index * size), count: size)
+            if let raw, let inode = XFSInode(number, raw, geometry) {
+                add(inode)
+            } else if let used, used >> UInt64(index) & 1 == 1, !(raw?.isFreeInode ?? false) {
+                missing.append(number)
+            }
+        }
+    }
+
+    /// Sees to it that an inode is read.
+    private mutating func wantInode(_ number: UInt64) {
+        let first = number / 64 * 64
+        if !chunks.contains(first) { waiting.append(first) }
+    }
+
+    private mutating func add(_ inode: XFSInode) {
+        if inode.number == geometry.root {
+            guard inode.isFolder else { return }
+            tree.hasRoot = true
+        } else if geometry.ownInodes.contains(inode.number) {
+            return
+        }
+        var content = Hasher()
+        content.combine(inode.kind)
+        var isDoubtful = !inode.isRight
+        var runs: [Run] = []
+        if inode.format == 2 || inode.format == 3 {
+            isDoubtful = !readRuns(of: inode, &runs) || isDoubtful
+        }
+        if inode.isFolder {
+            if inode.format == 1 {
+                addShortNames(inode)
+            } else {
+                if isDoubtful { tree.lacksNames = true }
+                readFolder(inode, runs)
+            }
+        } else {
+            content.combine(inode.size)
+            content.combine(inode.format)
+            content.combine(inode.attributes)
+            content.combine(runs)
+            if inode.format == 1 { content.combine(inode.dataFork.part(0, Int(clamping: inode.size)).hash) }
+        }
+        if inode.number != geometry.root {
+            tree.items.append(.init(id: inode.number, content: content.finalize(), isDoubtful: isDoubtful))
+        }
+    }
+
+    // MARK: Blocks of an inode
+
+    private struct Run: Hashable {
+        var logical: UInt64
+        var block: UInt64
+        var count: UInt64
+        var isUnwritten: Bool
+    }
+
+    /// - Returns: whether all of them could be read and make sense.
+    private func readRuns(of inode: XFSInode, _ runs: inout [Run]) -> Bool {
+        let fork = inode.dataFork
+        guard inode.format == 3 else {
+            guard inode.extentCount <= fork.count / 16 else { return false }
+            return readRecords(fork, count: Int(inode.extentCount), &runs)
+        }
+        let capacity = (fork.count - 4) / 16
+        let count = Int(fork.be16(2))
+        guard count > 0, count <= capacity else { return false }
+        var isWhole = true
+        for index in 0..<count {
+            let block = fork.be64(4 + capacity * 8 + index * 8)
+            if !readTree(block, level: Int(fork.be16(0)) - 1, &runs) { isWhole = false }
+        }
+        return isWhole
+    }
+
+    private func readTree(_ block: UInt64, level: Int, _ runs: inout [Run]) -> Bool {
+        let header = geometry.hasChecksums ? 72 : 24
+        guard level >= 0, level < 9, let place = geometry.place(ofBlock: block),
+            let bytes = device.read(at: place, count: Int(geometry.blockSize)),
+            bytes.be32(0) == (geometry.hasChecksums ? 0x424D_4133 : 0x424D_4150), Int(bytes.be16(4)) == level
+        else { return false }
+        let count = Int(bytes.be16(6))
+        var isWhole = !geometry.hasChecksums || bytes.le32(64) == ~bytes.crc32c(seed: ~0, hole: 64..<68)
+        guard level > 0 else {
+            let records = bytes.part(header, bytes.count)
+            return readRecords(records, count: min(count, records.count / 16), &runs) && isWhole
+        }
+        let capacity = (bytes.count - header) / 16
+        for index in 0..<min(count, capacity) {
+            let child = bytes.be64(header + capacity * 8 + index * 8)
+            if !readTree(child, level: level - 1, &runs) { isWhole = false }
+        }
+        return isWhole
+    }
+
+    private func readRecords(_ bytes: Bytes, count: Int, _ runs: inout [Run]) -> Bool {
+        var isWhole = true
+        for index in 0..<count {
+            let high = bytes.be64(index * 16)
+            let low = bytes.be64(index * 16 + 8)
+            let run = Run(
+                logical: (high << 1) >> 10, block: (high & 0x1FF) << 43 | low >> 21, count: low & 0x1F_FFFF,
+                isUnwritten: high >> 63 == 1)
+            guard run.count > 0, geometry.place(ofBlock: run.block) != nil else {
+                isWhole = false
+                continue
+            }
+            if let last = runs.last, last.logical + last.count == run.logical, last.block + last.count == run.block,
+                last.isUnwritten == run.isUnwritten
+            {
+                runs[runs.count - 1].count += run.count
+            } else {
+                runs.append(run)
+            }
+        }
+        return isWhole
+    }
+
+    // MARK: Folders
+
+    /// Where the part of a folder begins that only helps to find names, in bytes (XFS_DIR2_LEAF_OFFSET).
+    private static let namesEnd: UInt64 = 32 << 30
+
+    private mutating func readFolder(_ inode: XFSInode, _ runs: [Run]) {
+        let perBlock = UInt64(geometry.folderBlockSize) / geometry.blockSize
+        var pieces: [UInt64: [UInt64]] = [:]
+        for run in runs {
+            for index in 0..<run.count where (run.logical + index) * geometry.blockSize < Self.namesEnd {
+                // Names lie at the front, and no folder has a million of these blocks.
+                guard pieces.count < 1 << 20 else { break }
+                pieces[(run.logical + index) / perBlock, default: []].append(run.block + index)
+            }
+        }
+        for piece in pieces.sorted(by: { $0.key < $1.key }) {
+            var bytes: [UInt8] = []
+            for block in piece.value {
+                guard let place = geometry.place(ofBlock: block),
+                    let read = device.read(at: place, count: Int(geometry.blockSize))
+                else { break }
+                bytes += read.all
+            }
+            guard bytes.count == geometry.folderBlockSize else {
+                tree.lacksNames = true
+                continue
+            }
+            addNames(Bytes(bytes), in: inode)
+        }
+    }
+
+    /// XD2B and XD2D, or XDB3 and XDD3 in version 5.
+    private mutating func addNames(_ block: Bytes, in inode: XFSInode) {
+        let magic = block.be32(0)
+        let isSingle = magic == 0x5844_3242 || magic == 0x5844_4233
+        guard isSingle || magic == 0x5844_3244 || magic == 0x5844_4433 else {
+            tree.lacksNames = true
+            return
+        }
+        var isRight = !geometry.hasChecksums || block.le32(4) == ~block.crc32c(seed: ~0, hole: 4..<8)
+        var end = block.count
+        if isSingle {
+            let leaves = Int(block.be32(block.count - 8))
+            if leaves < block.count / 8 { end -= 8 + leaves * 8 } else { isRight = false }
+        }
+        let first = tree.names.count
+        var offset = geometry.hasChecksums ? 64 : 16
+        while offset + 8 <= end {
+            if block.be16(offset) == 0xFFFF {
+                let length = Int(block.be16(offset + 2))
+                guard length >= 8, length % 8 == 0 else {
+                    isRight = false
+                    break
+                }
+                offset += length
+                continue
+            }
+            let number = block.be64(offset)
+            let length = Int(block.u8(offset + 8))
+            let whole = (8 + 1 + length + (geometry.hasFileTypes ? 1 : 0) + 2 + 7) / 8 * 8
+            guard length > 0, offset + whole <= end, Int(block.be16(offset + whole - 2)) == offset else {
+                isRight = false
+                break
+            }
+            addName(block.part(offset + 9, length), of: number, in: inode.number, isDoubtful: false)
+            offset += whole
+        }
+        if !isRight { for index in first..<tree.names.count { tree.names[index].isDoubtful = true } }
+        if !isRight { tree.lacksNames = true }
+    }
+
+    /// A folder that fits into its inode.
+    private mutating func addShortNames(_ inode: XFSInode) {
+        let fork = inode.dataFork
+        let width = fork.u8(1) > 0 ? 8 : 4
+        let count = Int(fork.u8(0)) > 0 ? Int(fork.u8(0)) : Int(fork.u8(1))
+        var offset = 2 + width
+        for _ in 0..<count {
+            let length = Int(fork.u8(offset))
+            let whole = 3 + length + (geometry.hasFileTypes ? 1 : 0) + width
+            guard length > 0, offset + whole <= fork.count else {
+                tree.lacksNames = true
+                return
+            }
+            let place = offset + whole - width
+            let number = width == 8 ? fork.be64(place) : UInt64(fork.be32(place))
+            addName(fork.part(offset + 3, length), of: number, in: inode.number, isDoubtful: !inode.isRight)
+            offset += whole
+        }
+    }
+
+    private mutating func addName(_ name: Bytes, of number: UInt64, in folder: UInt64, isDoubtful: Bool) {
+        if name.count <= 2, name.all.allSatisfy({ $0 == UInt8(ascii: ".") }) { return }
+        guard geometry.place(ofInode: number) != nil else {
+            // A number that no file can have: the name's file is lost, unless it is found without a name.
+            tree.names.append(.init(folder: folder, name: name.hash, item: ~UInt64(tree.names.count), isDoubtful: true))
+            return
+        }
+        wantInode(number)
+        let isLostAndFound = folder == geometry.root && name.all.elementsEqual("lost+found".utf8)
+        tree.names.append(
+            .init(
+                folder: folder, name: name.hash, item: number, isDoubtful: isDoubtful, isLostAndFound: isLostAndFound))
+    }
+}
+
+extension Bytes {
+    /// Whether it is a free inode: its mode is 0, and nothing names it.
+    fileprivate var isFreeInode: Bool { be16(0) == 0x494E && be16(2) == 0 && be32(16) == 0 }
+}
+
+/// An inode in use.
+private struct XFSInode {
+    let number: UInt64
+    /// Type and permissions.
+    let kind: UInt16
+    /// 1: its content is in the inode; 2: extents are; 3: the root of a tree of them is.
+    let format: UInt8
+    let size: UInt64
+    let extentCount: UInt64
+    /// Whether its checksum is right, or it has none.
+    let isRight: Bool
+    /// Stands for the shape of its extended attributes.
+    let attributes: Int
+    /// What the inode itself holds of the content.
+    let dataFork: Bytes
+
+    var isFolder: Bool { kind >> 12 == 0x4 }
+
+    /// - Returns: nil where it is not in use, or is none.
+    init?(_ number: UInt64, _ raw: Bytes, _ geometry: XFSGeometry) {
+        kind = raw.be16(2)
+        let version = raw.u8(4)
+        guard raw.be16(0) == 0x494E, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12), (1...3).contains(version),
+            version == 1 ? raw.be16(6) > 0 : raw.be32(16) > 0
+        else { return nil }
+        var isRight = true
+        if geometry.hasChecksums {
+            isRight = raw.le32(100) == ~raw.crc32c(seed: ~0, hole: 100..<104)
+            // What lay there before the filesystem was made, or belongs elsewhere.
+            guard isRight || raw.be64(152) == number || raw.part(160, 16).all.elementsEqual(geometry.uuid) else { return nil }
+            if raw.be64(152) != number || !raw.part(160, 16).all.elementsEqual(geometry.uuid) { isRight = false }
+        }
+        self.number = number
+        self.isRight = isRight
+        format = raw.u8(5)
+        size = raw.be64(56)
+        let hasLargeCounts = version == 3 && raw.be64(120) & 0x10 != 0
+        extentCount = hasLargeCounts ? raw.be64(24) : UInt64(raw.be32(76))
+        let start = version == 3 ? 176 : 100
+        let attributeStart = Int(raw.u8(82)) * 8
+        dataFork = raw.part(start, attributeStart > 0 ? attributeStart : raw.count)
+        var attributes = Hasher()
+        attributes.combine(attributeStart)
+        attributes.combine(raw.u8(83))
+        attributes.combine(hasLargeCounts ? raw.be32(76) : UInt32(raw.be16(80)))
+        self.attributes = attributes.finalize()
+    }
+}
