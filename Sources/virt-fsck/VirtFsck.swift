@@ -29,7 +29,6 @@ struct VirtFsck: AsyncParsableCommand {
         version: version,
         subcommands: [
             RepairCommand.self, CheckCommand.self, ListCommand.self, RecoverCommand.self, VersionCommand.self,
-            MeasureLossCommand.self,
         ],
         defaultSubcommand: RepairCommand.self)
 
@@ -42,8 +41,10 @@ struct VirtFsck: AsyncParsableCommand {
     }
 
     private static func parsed() async throws -> any ParsableCommand {
-        if let confined = OwnProgram.confinedArguments { return try parseAsRoot(confined) }
-        let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()), Vocabulary(of: Self.self))
+        let words = OwnProgram.confinedArguments ?? Array(CommandLine.arguments.dropFirst())
+        // No verb for people: the program calls itself.
+        if words.first == LossMeasurement.verb { return try MeasureLossCommand.parse(Array(words.dropFirst())) }
+        let arguments = try Arguments(words, Vocabulary(of: Self.self))
         let command = try parseAsRoot(arguments.ordered)
         if let word = arguments.wordInPlaceOfVerb, arguments.words.count > 1 {
             try await (command as? RepairCommand)?.refuseUnlessDomain(word)

@@ -43,7 +43,8 @@ struct EventTests {
         #expect(await other.first { _ in true }?.event == .stopped)
     }
 
-    @Test(.timeLimit(.minutes(40))) func `a stream that comes when all others are gone sees events, too`() async throws {
+    @Test(.timeLimit(.minutes(40))) func `a stream that comes when all others are gone sees events, too`() async throws
+    {
         let host = try TestHost()
         let connection = try await Connection.open(host.uri)
         let web = try await connection.lookUp("web")

@@ -60,8 +60,10 @@ struct DamagedFilesystem {
     static func ext(_ type: String, size: Int) async throws -> DamagedFilesystem {
         try await make("ext", size: size, check: ["e2fsck", "-f", "-y"]) { path in
             try await Tool.output(of: "mke2fs", ["-q", "-t", type, "-b", "4096", path])
+            // More than ten times as many as are lost: no heavy loss.
+            let folders = (1...12).map { "mkdir d\($0)\n" }.joined()
             try await Tool.output(
-                of: "debugfs", ["-w", "-f", "-", path], input: "write /etc/services a\nmkdir d\nclri a\n")
+                of: "debugfs", ["-w", "-f", "-", path], input: "write /etc/services a\n\(folders)clri a\n")
         }
     }
 

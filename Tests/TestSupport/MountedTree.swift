@@ -20,9 +20,14 @@ public struct MountedTree: Sendable {
             """
         let script: String
         switch filesystem {
-        case .ext2, .ext3, .ext4: script = "mount -t ext4 -o ro,loop,noload \"$1\" \"$2\"; trap 'cd /; umount \"$2\"' EXIT\n" + list
-        case .xfs: script = "mount -t xfs -o ro,loop,norecovery,nouuid \"$1\" \"$2\"; trap 'cd /; umount \"$2\"' EXIT\n" + list
-        case .vfat: script = "export MTOOLS_SKIP_CHECK=1; mcopy -n -s -i \"$1\" '::*' \"$2\" </dev/null || [ -z \"$(mdir -b -i \"$1\" ::)\" ]\n" + list
+        case .ext2, .ext3, .ext4:
+            script = "mount -t ext4 -o ro,loop,noload \"$1\" \"$2\"; trap 'cd /; umount \"$2\"' EXIT\n" + list
+        case .xfs:
+            script = "mount -t xfs -o ro,loop,norecovery,nouuid \"$1\" \"$2\"; trap 'cd /; umount \"$2\"' EXIT\n" + list
+        case .vfat:
+            script =
+                "export MTOOLS_SKIP_CHECK=1; mcopy -n -s -i \"$1\" '::*' \"$2\" </dev/null || [ -z \"$(mdir -b -i \"$1\" ::)\" ]\n"
+                + list
         }
         let result = try await Tool.run("bash", ["-c", "set -e\n" + script, "bash", path, place])
         guard result.exitStatus == 0 else { return nil }
@@ -45,7 +50,8 @@ public struct MountedTree: Sendable {
         let changed = repaired.entries.filter { entries[$0.key] != $0.value && damaged.entries[$0.key] == $0.value }
         let contents = Set(changed.values)
         return lost(in: repaired).filter { path in
-            changed[path] == nil && !(repaired.entries[path] == nil && entries[path].map { contents.contains($0) } ?? false)
+            changed[path] == nil
+                && !(repaired.entries[path] == nil && entries[path].map { contents.contains($0) } ?? false)
         }
     }
 }

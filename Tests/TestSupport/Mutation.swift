@@ -72,7 +72,9 @@ public struct Mutation: Sendable, CustomStringConvertible {
         func numbers(after mark: String) -> [ClosedRange<Int>] {
             text.split(separator: "\n").compactMap { line in
                 guard let start = line.firstRange(of: mark)?.upperBound else { return nil }
-                let parts = line[start...].prefix { $0.isNumber || $0 == "-" }.split(separator: "-").compactMap { Int($0) }
+                let parts = line[start...].prefix { $0.isNumber || $0 == "-" }.split(separator: "-").compactMap {
+                    Int($0)
+                }
                 guard let first = parts.first else { return nil }
                 return first...(parts.count > 1 ? parts[1] : first)
             }
@@ -85,17 +87,24 @@ public struct Mutation: Sendable, CustomStringConvertible {
         let inodeSize = block == 4096 || text.contains("Inode size:\t          256") ? 256 : 128
         let tables = numbers(after: "Inode table at ")
         // Inodes that are used are at the beginning.
-        let used = tables.flatMap { range in (range.lowerBound * block..<(range.lowerBound + 12) * block).filter { $0 % inodeSize == 0 } }
-        let paths = ["/", "/d1", "/d2", "/d3", "/d3/d4", "/d3/d4/d5", "/big", "/links", "/later", "/later/deep", "/lost+found"]
+        let used = tables.flatMap { range in
+            (range.lowerBound * block..<(range.lowerBound + 12) * block).filter { $0 % inodeSize == 0 }
+        }
+        let paths = [
+            "/", "/d1", "/d2", "/d3", "/d3/d4", "/d3/d4/d5", "/big", "/links", "/later", "/later/deep", "/lost+found",
+        ]
         var folders: [Int] = []
         for folder in paths {
             let blocks = try await Tool.run("debugfs", ["-c", "-R", "blocks \(folder)", path]).output
-            folders += blocks.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.filter { $0 > 0 }.map { $0 * block }
+            folders += blocks.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.filter { $0 > 0 }.map {
+                $0 * block
+            }
         }
         return [
             Area(name: "superblock", size: 1024, places: [1024]),
             area("descriptors", numbers(after: "Group descriptors at ")),
-            area("block map", numbers(after: "Block bitmap at ")), area("inode map", numbers(after: "Inode bitmap at ")),
+            area("block map", numbers(after: "Block bitmap at ")),
+            area("inode map", numbers(after: "Inode bitmap at ")),
             area("inode table", tables.map { $0.lowerBound...min($0.upperBound, $0.lowerBound + 16) }),
             Area(name: "inode", size: inodeSize, places: used), Area(name: "inode", size: inodeSize, places: used),
             Area(name: "folder", size: block, places: folders), Area(name: "folder", size: block, places: folders),
@@ -106,7 +115,8 @@ public struct Mutation: Sendable, CustomStringConvertible {
         let data = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
         let names: [(name: String, magics: [String])] = [
             ("superblock", ["XFSB"]), ("AGF", ["XAGF"]), ("AGI", ["XAGI"]), ("AGFL", ["XAFL"]),
-            ("inode tree", ["IAB3", "IABT", "FIB3", "FIBT"]), ("space tree", ["AB3B", "AB3C", "ABTB", "ABTC", "RMB3", "R3FC"]),
+            ("inode tree", ["IAB3", "IABT", "FIB3", "FIBT"]),
+            ("space tree", ["AB3B", "AB3C", "ABTB", "ABTC", "RMB3", "R3FC"]),
             ("folder", ["XDB3", "XDD3", "XD2B", "XD2D"]), ("extent tree", ["BMA3", "BMAP"]),
         ]
         var found: [String: [Int]] = [:]
@@ -126,7 +136,9 @@ public struct Mutation: Sendable, CustomStringConvertible {
 
     private static func fatMetadata(of path: String) throws -> [Area] {
         let data = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
-        func number(_ offset: Int, _ count: Int) -> Int { (0..<count).reversed().reduce(0) { $0 << 8 | Int(data[offset + $1]) } }
+        func number(_ offset: Int, _ count: Int) -> Int {
+            (0..<count).reversed().reduce(0) { $0 << 8 | Int(data[offset + $1]) }
+        }
         let sector = number(11, 2)
         let reserved = number(14, 2)
         let tables = number(16, 1)
@@ -135,16 +147,24 @@ public struct Mutation: Sendable, CustomStringConvertible {
         let rootLength = number(17, 2) * 32
         let dataStart = rootStart + (rootLength + sector - 1) / sector * sector
         let cluster = number(13, 1) * sector
-        func sectors(_ range: Range<Int>) -> [Int] { stride(from: range.lowerBound, to: range.upperBound, by: sector).map { $0 } }
-        func used(_ places: [Int]) -> [Int] { places.filter { place in !data[place..<place + sector].allSatisfy { $0 == 0 } } }
+        func sectors(_ range: Range<Int>) -> [Int] {
+            stride(from: range.lowerBound, to: range.upperBound, by: sector).map { $0 }
+        }
+        func used(_ places: [Int]) -> [Int] {
+            places.filter { place in !data[place..<place + sector].allSatisfy { $0 == 0 } }
+        }
         var folders = rootLength > 0 ? used(sectors(rootStart..<dataStart)) : [dataStart]
         for place in stride(from: dataStart, to: data.count - cluster, by: cluster)
-        where data[place..<place + 11].elementsEqual(".          ".utf8) { folders += used(sectors(place..<place + cluster)) }
+        where data[place..<place + 11].elementsEqual(".          ".utf8) {
+            folders += used(sectors(place..<place + cluster))
+        }
         return [
             Area(name: "boot sector", size: sector, places: [0]),
             Area(name: "table", size: sector, places: used(sectors(reserved * sector..<(reserved + length) * sector))),
             Area(name: "tables", size: sector, places: used(sectors(reserved * sector..<rootStart))),
-            Area(name: "folder", size: sector, places: folders), Area(name: "name", size: 32, places: folders.flatMap { place in (0..<sector / 32).map { place + $0 * 32 } }),
+            Area(name: "folder", size: sector, places: folders),
+            Area(
+                name: "name", size: 32, places: folders.flatMap { place in (0..<sector / 32).map { place + $0 * 32 } }),
         ].filter { !$0.places.isEmpty }
     }
 }

@@ -16,6 +16,7 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
     case fat16
     case fat32
 
+    /// Its name.
     public var description: String { rawValue }
 
     /// Whose checker repairs it.
@@ -56,16 +57,21 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
     private func build(at path: String) async throws {
         let tree = try Self.tree()
         try DiskSet.createSparse(path, size: size)
-        let ext = ["-q", "-F", "-E", "hash_seed=00000000-0000-4000-8000-000000000001", "-U", "00000000-0000-4000-8000-000000000002"]
+        let ext = [
+            "-q", "-F", "-E", "hash_seed=00000000-0000-4000-8000-000000000001", "-U",
+            "00000000-0000-4000-8000-000000000002",
+        ]
         switch self {
-        case .ext4: try await Tool.output(of: "mke2fs", ext + ["-t", "ext4", "-b", "4096", "-g", "4096", "-d", tree, path])
+        case .ext4:
+            try await Tool.output(of: "mke2fs", ext + ["-t", "ext4", "-b", "4096", "-g", "4096", "-d", tree, path])
         case .ext4SmallBlocks, .ext4WithJournal:
             try await Tool.output(of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-d", tree, path])
         case .ext4WithoutChecksums:
             try await Tool.output(
                 of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-O", "^metadata_csum,uninit_bg", "-d", tree, path])
         case .ext4InlineData:
-            try await Tool.output(of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-O", "inline_data", "-d", tree, path])
+            try await Tool.output(
+                of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-O", "inline_data", "-d", tree, path])
         case .ext3, .ext3WithJournal:
             try await Tool.output(of: "mke2fs", ext + ["-t", "ext3", "-b", "1024", "-d", tree, path])
         case .ext2: try await Tool.output(of: "mke2fs", ext + ["-t", "ext2", "-b", "1024", "-d", tree, path])
@@ -111,7 +117,8 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
         try await Tool.output(of: "mkfs.vfat", options + ["-i", "12345678", path])
         let names = try FileManager.default.contentsOfDirectory(atPath: tree).sorted().filter { $0 != "links" }
             .map { "\(tree)/\($0)" }
-        try await Tool.output(of: "mcopy", ["-s", "-i", path] + names + ["::"], environment: ["MTOOLS_SKIP_CHECK": "1"])
+        try await Tool.output(
+            of: "mcopy", ["-s", "-i", path] + names + ["::"], environment: ["MTOOLS_SKIP_CHECK": "1"])
     }
 
     /// What a machine leaves that loses power: the last changes are in the journal only.
@@ -163,7 +170,8 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
         for number in 1...6 {
             try files.createSymbolicLink(
                 atPath: "\(folder)/links/s\(number)",
-                withDestinationPath: number < 4 ? "../d1/f\(number)" : "../" + String(repeating: "long/", count: 20) + "\(number)")
+                withDestinationPath: number < 4
+                    ? "../d1/f\(number)" : "../" + String(repeating: "long/", count: 20) + "\(number)")
         }
         // Whoever comes first wins.
         if rename(folder, final) != 0 { try files.removeItem(atPath: folder) }

@@ -13,7 +13,9 @@ public enum DeviceTrouble {
     public static func words(in log: String, from offset: Int64) throws -> String? {
         var words: String?
         _ = try Files.contains(in: log, from: offset, longest: 32) { text in
-            words = marks.first { isFollowedByNumber($0, in: text) }.map { String(decoding: $0.dropLast(), as: UTF8.self) }
+            words = marks.first { isFollowedByNumber($0, in: text) }.map {
+                String(decoding: $0.dropLast(), as: UTF8.self)
+            }
             return words != nil
         }
         return words

@@ -46,7 +46,8 @@ final class DeviceReader {
             guard let piece = readBeneath(at: place, count: Int(step)) else { return nil }
             bytes += piece.all
             if position % newerSize == 0, step >= 4, escaped.contains(block) {
-                bytes.replaceSubrange(bytes.count - Int(step)..<bytes.count - Int(step) + 4, with: ExtJournal.magicBytes)
+                bytes.replaceSubrange(
+                    bytes.count - Int(step)..<bytes.count - Int(step) + 4, with: ExtJournal.magicBytes)
             }
             position += step
         }
@@ -69,7 +70,8 @@ final class DeviceReader {
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = 0
             while filled < count {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled..<count])
+                let rest = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[filled..<count])
                 guard let done = try? file.read(fromAbsoluteOffset: Int64(offset) + Int64(filled), into: rest), done > 0
                 else {
                     isWhole = false

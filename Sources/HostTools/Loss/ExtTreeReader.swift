@@ -132,7 +132,9 @@ struct ExtTreeReader {
             let looksBehind = isOriginal && geometry.hasChecksums
             while index < used || looksBehind && index < geometry.inodesPerGroup {
                 let isBehind = index >= used
-                let count = isBehind ? min(geometry.blockSize / inodeSize, geometry.inodesPerGroup - index) : min(step, used - index)
+                let count =
+                    isBehind
+                    ? min(geometry.blockSize / inodeSize, geometry.inodesPerGroup - index) : min(step, used - index)
                 let known = inodes.count
                 let bytes = device.read(at: start &+ index * inodeSize, count: Int(count * inodeSize))
                 if bytes == nil { isWhole = false }
@@ -360,7 +362,9 @@ struct ExtTreeReader {
             // Blocks that lie side by side are read at once.
             let first = folderBlocks[index].block
             var end = index + 1
-            while end < folderBlocks.count, folderBlocks[end].block - first < 64, folderBlocks[end].block - folderBlocks[end - 1].block <= 1 {
+            while end < folderBlocks.count, folderBlocks[end].block - first < 64,
+                folderBlocks[end].block - folderBlocks[end - 1].block <= 1
+            {
                 end += 1
             }
             let count = folderBlocks[end - 1].block - first + 1
@@ -385,7 +389,8 @@ struct ExtTreeReader {
         // A node of the index looks like a block with one free entry.
         let isIndex =
             place.mayBeIndex
-            && (block.le32(0) == 0 && Int(block.le16(4)) == size || block.le16(4) == 12 && Int(block.le16(16)) == size - 12)
+            && (block.le32(0) == 0 && Int(block.le16(4)) == size
+                || block.le16(4) == 12 && Int(block.le16(16)) == size - 12)
         if geometry.hasChecksums, !isIndex, let seed = seeds[place.folder] {
             let tail = block.part(size - 12, 12)
             isRight =
@@ -402,9 +407,12 @@ struct ExtTreeReader {
         while offset + 8 <= block.count {
             let item = UInt64(block.le32(offset))
             // 65,536 does not fit, and is written as 0 or 65,535.
-            let length = [0, 65535].contains(block.le16(offset + 4)) && block.count == 65536 ? 65536 : Int(block.le16(offset + 4))
+            let length =
+                [0, 65535].contains(block.le16(offset + 4)) && block.count == 65536
+                ? 65536 : Int(block.le16(offset + 4))
             let nameLength = Int(block.u8(offset + 6))
-            guard length >= 8, length % 4 == 0, offset + length <= block.count, 8 + nameLength <= length || item == 0 else {
+            guard length >= 8, length % 4 == 0, offset + length <= block.count, 8 + nameLength <= length || item == 0
+            else {
                 isRight = false
                 break
             }

@@ -50,7 +50,8 @@ struct FATTreeReader {
         let rootEntries = UInt64(boot.le16(17))
         let sectors = UInt64(boot.le16(19) != 0 ? UInt32(boot.le16(19)) : boot.le32(32))
         let tableSize = UInt64(boot.le16(22) != 0 ? UInt32(boot.le16(22)) : boot.le32(36))
-        guard [512, 1024, 2048, 4096].contains(sectorSize), perCluster > 0, perCluster.nonzeroBitCount == 1, reserved > 0,
+        guard [512, 1024, 2048, 4096].contains(sectorSize), perCluster > 0, perCluster.nonzeroBitCount == 1,
+            reserved > 0,
             (1...2).contains(tableCount), tableSize > 0
         else { return nil }
         clusterSize = perCluster * sectorSize
@@ -72,7 +73,9 @@ struct FATTreeReader {
         for number in 0..<tableCount {
             let place = (reserved + number * tableSize) * sectorSize
             let length = (UInt64(clusterCount) + 2) * bits / 8 + 1
-            guard let bytes = device.read(at: place, count: Int(min(length, tableSize * sectorSize))) else { return nil }
+            guard let bytes = device.read(at: place, count: Int(min(length, tableSize * sectorSize))) else {
+                return nil
+            }
             tables.append(Self.entries(bytes, count: Int(clusterCount) + 2, bits: bits))
         }
         owned = [Bool](repeating: false, count: Int(clusterCount) + 2)
@@ -141,7 +144,9 @@ struct FATTreeReader {
         var found = tables.map { chain(from: start, in: $0) }
         let agree = found.count < 2 || found[0].clusters == found[1].clusters
         if let wanted {
-            for index in found.indices where UInt64(found[index].clusters.count) != wanted { found[index].isRight = false }
+            for index in found.indices where UInt64(found[index].clusters.count) != wanted {
+                found[index].isRight = false
+            }
         }
         var best = found.first(where: \.isRight) ?? found.max { $0.clusters.count < $1.clusters.count } ?? Chain()
         if !agree { best.isRight = false }
@@ -269,7 +274,9 @@ struct FATTreeReader {
 
     /// Whether the entries before a short name are its long one.
     private static func isComplete(_ long: [Bytes], for short: Bytes) -> Bool {
-        guard let first = long.first, first.u8(0) & 0x40 != 0, Int(first.u8(0) & 0x3F) == long.count else { return false }
+        guard let first = long.first, first.u8(0) & 0x40 != 0, Int(first.u8(0) & 0x3F) == long.count else {
+            return false
+        }
         let sum = short.all.reduce(UInt8(0)) { ($0 << 7 | $0 >> 1) &+ $1 }
         return long.enumerated().allSatisfy { index, part in
             part.u8(13) == sum && Int(part.u8(0) & 0x3F) == long.count - index

@@ -52,7 +52,8 @@ struct XFSGeometry: Hashable {
     }
 
     private var isPlausible: Bool {
-        guard blockSize >= 512, blockSize <= 65536, blockSize.nonzeroBitCount == 1, sectorSize >= 512, sectorSize <= 32768,
+        guard blockSize >= 512, blockSize <= 65536, blockSize.nonzeroBitCount == 1, sectorSize >= 512,
+            sectorSize <= 32768,
             sectorSize.nonzeroBitCount == 1, inodeSize >= 256, inodeSize <= 2048, inodeSize.nonzeroBitCount == 1
         else { return false }
         guard inodesPerBlock == blockSize / UInt64(inodeSize), inodesPerBlock > 0, inodeShift < 16,

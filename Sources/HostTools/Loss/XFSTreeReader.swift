@@ -96,7 +96,9 @@ struct XFSTreeReader {
     ///
     /// - Parameter used: a bit for each that its group's tree calls used; nil where that is not known.
     private mutating func readChunk(_ first: UInt64, used: UInt64?) {
-        guard chunks.insert(first).inserted, chunks.count < 1 << 22, let place = geometry.place(ofInode: first) else { return }
+        guard chunks.insert(first).inserted, chunks.count < 1 << 22, let place = geometry.place(ofInode: first) else {
+            return
+        }
         let size = geometry.inodeSize
         let bytes = device.read(at: place, count: 64 * size)
         for index in 0..<64 {
@@ -352,14 +354,17 @@ private struct XFSInode {
     init?(_ number: UInt64, _ raw: Bytes, _ geometry: XFSGeometry) {
         kind = raw.be16(2)
         let version = raw.u8(4)
-        guard raw.be16(0) == 0x494E, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12), (1...3).contains(version),
+        guard raw.be16(0) == 0x494E, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12),
+            (1...3).contains(version),
             version == 1 ? raw.be16(6) > 0 : raw.be32(16) > 0
         else { return nil }
         var isRight = true
         if geometry.hasChecksums {
             isRight = raw.le32(100) == ~raw.crc32c(seed: ~0, hole: 100..<104)
             // What lay there before the filesystem was made, or belongs elsewhere.
-            guard isRight || raw.be64(152) == number || raw.part(160, 16).all.elementsEqual(geometry.uuid) else { return nil }
+            guard isRight || raw.be64(152) == number || raw.part(160, 16).all.elementsEqual(geometry.uuid) else {
+                return nil
+            }
             if raw.be64(152) != number || !raw.part(160, 16).all.elementsEqual(geometry.uuid) { isRight = false }
         }
         self.number = number

@@ -195,7 +195,8 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         switch answer {
         case .success(let count): return Loss(count, atLeast: atLeast)
         case .failure(let failure):
-            let touchesFiles = try LossSigns.touchesFiles(checker, log: "\(folders.log)/\(filed.name).log", from: logStart)
+            let touchesFiles = try LossSigns.touchesFiles(
+                checker, log: "\(folders.log)/\(filed.name).log", from: logStart)
             return Loss(uncounted: failure.description, touchesFiles: touchesFiles)
         }
     }

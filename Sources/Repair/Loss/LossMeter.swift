@@ -64,6 +64,7 @@ struct LossMeter: Sendable {
     private static func makesSense(_ count: LossCount) -> Bool {
         let numbers = [count.before, count.after, count.reconnected, count.moved, count.altered, count.doubtful]
         return numbers.allSatisfy { (0...mostFiles).contains($0) }
-            && count.after + count.reconnected + count.moved <= count.before && count.altered + count.doubtful <= count.after
+            && count.after + count.reconnected + count.moved <= count.before
+            && count.altered + count.doubtful <= count.after
     }
 }

@@ -29,7 +29,8 @@ enum LossSigns {
     ]
     /// repair/dinode.c, repair/dir2.c, repair/phase3.c, repair/phase6.c.
     private static let xfs = [
-        "bad directory", "cleared inode", "cleared root inode", "clearing attr fork", "clearing entry", "clearing inode",
+        "bad directory", "cleared inode", "cleared root inode", "clearing attr fork", "clearing entry",
+        "clearing inode",
         "disconnected dir inode", "disconnected inode", "junking", "root inode lost",
     ]
     /// src/check.c and src/file.c: what it says when it changes files; src/fat.c: chains without a name.

@@ -11,10 +11,12 @@ extension Loss {
             return "\(Self.grouped(count.lost)) of \(Self.grouped(count.before)) files lost"
                 + (details.isEmpty ? "" : " (\(details.joined(separator: ", ")))")
         case (_, .counted(let count)) where count.doubtful > 0:
-            return "no file lost; \(Self.grouped(count.doubtful)) of \(Self.grouped(count.before)) failed a checksum before, "
+            return
+                "no file lost; \(Self.grouped(count.doubtful)) of \(Self.grouped(count.before)) failed a checksum before, "
                 + "and may not hold what they held"
         case (_, .counted(let count)) where count.isIncomplete:
-            return "no file of \(Self.grouped(count.before)) lost, but a part of the original could not be read: there may have been more"
+            return
+                "no file of \(Self.grouped(count.before)) lost, but a part of the original could not be read: there may have been more"
         case (_, .counted): return ""
         case (_, .checkersWords(let problem)):
             return "what it cost could not be counted (\(problem)); the checker's log says what was done"
@@ -29,7 +31,8 @@ extension Loss {
         let what: String
         switch evidence {
         case .counted(let count) where count.lost > 0:
-            what = "\(Self.grouped(count.lost)) of \(Self.grouped(count.before)) files would be gone, changed or without a name"
+            what =
+                "\(Self.grouped(count.lost)) of \(Self.grouped(count.before)) files would be gone, changed or without a name"
                 + (count.hasNewRoot ? ", the root folder among them" : "")
         case .counted: what = "the root folder would be made anew"
         case .checkersWords(let problem):
