@@ -75,6 +75,10 @@ struct BackingChain: Sendable {
         if above != nil, !["qcow2", "raw"].contains(format) {
             throw DomainProblem("\(path): images of format '\(format)' are not supported (qcow2 and raw are)")
         }
+        // QEMU would open that file, whatever it is.
+        if format == "qcow2", Qcow2Header(of: path)?.dataFile != nil {
+            throw DomainProblem("\(path): keeps its data in another file, which is not supported")
+        }
         layers.append(try await QemuImage(runner: runner).info(path: path, format: format))
     }
 }
