@@ -44,6 +44,11 @@ final class TestHost: Sendable {
         var options = options
         options.logFolder = file("log")
         options.journalFolder = file("journal")
+        // The program lies beside the tests; they are no program that could count a loss.
+        if let tests = OwnProgram.current {
+            options.program = OwnProgram(
+                path: "\(Files.folder(of: tests.path))/virt-fsck", libraryFolders: tests.libraryFolders)
+        }
         return Pipeline(connection: connection, runner: runner, options: options) { _ in }
     }
 
