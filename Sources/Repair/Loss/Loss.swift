@@ -55,8 +55,13 @@ public struct Loss: Hashable, Sendable {
         level = touchesFiles ? .heavy : .minor
     }
 
+    /// So few that were put into lost+found are no heavy loss, however few files there are.
+    private static var mostNameless: Int { 3 }
+
     private static func level(of count: LossCount) -> Level {
-        if count.hasNewRoot || count.lost * 10 > count.before { return .heavy }
+        // What every unclean end leaves on a small FAT: a few chains that have no name, and never had one.
+        let isHandful = count.lost <= mostNameless && count.lost == count.reconnected
+        if count.hasNewRoot || count.lost * 10 > count.before && !isHandful { return .heavy }
         return count.lost == 0 && count.doubtful == 0 && !count.isIncomplete ? .none : .minor
     }
 }
