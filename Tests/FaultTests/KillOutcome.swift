@@ -28,7 +28,7 @@ struct KillOutcome: Sendable {
         }
         var problems: [String] = []
         // One that was quicker than expected had ended before the moment came.
-        if ![137, obstacle == .none ? 1 : 12].contains(run.exitStatus) {
+        if ![137, obstacle == .none ? 1 : 8].contains(run.exitStatus) {
             problems.append("the run ended with \(run.exitStatus): \(run.errorOutput)")
         }
         if kill.victims == .everything { HostState.killAll(ofRuns: HostState.runs(onDomain: shop.name)) }

@@ -62,7 +62,7 @@ extension FaultTests {
             let run = try await obstacle.during(patient) {
                 try await patient.repair(engine, environment: KillSwitch.environment(nil, log: log))
             }
-            try #require(run.exitStatus == (obstacle == .none ? 1 : 12), "\(run.output)\(run.errorOutput)")
+            try #require(run.exitStatus == (obstacle == .none ? 1 : 8), "\(run.output)\(run.errorOutput)")
             try #require(await GuestView.take(of: patient) == (obstacle == .none ? .repaired : .original))
             let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").map(String.init)
             return (lines, Int(run.seconds * 1e6))

@@ -223,7 +223,7 @@ struct DiskUserTests {
                 held.goOn()
                 return try await held.run.value
             }
-            #expect(run.exitStatus == 12, "\(run)")
+            #expect(run.exitStatus == 8, "\(run)")
             #expect(run.domain?.outcome == "refused", "\(run)")
             #expect(run.domain?.message.contains("used by \(shop.name)-other (hda)") == true, "\(run)")
             #expect(run.volume("vda")?.outcome == "repairable", "\(run)")

@@ -32,7 +32,10 @@ public struct ExitStatus: OptionSet, Hashable, Sendable {
         case .clean, .planned: self = []
         case .repaired: self = .repaired
         case .repairable, .unrepaired: self = .errorsLeft
-        case .refused, .failed: self = outcome.isCancelled ? .cancelled : .operational
+        case .refused, .failed:
+            // What was found before it failed stands in the report, and says nothing of what is on the disks now.
+            self = outcome.isCancelled ? .cancelled : .operational
+            return
         }
         for volume in outcome.volumes {
             switch volume.outcome {
