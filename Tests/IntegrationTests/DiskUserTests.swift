@@ -38,41 +38,48 @@ struct DiskUserTests {
                 holder?.waitUntilExit()
             }
             let words: [String]
+            // Another test's namespace that was made meanwhile would have a copy of a mount in ours, and keep it.
+            let mounting = [
+                "unshare", "--mount", "--propagation", "private", "sh", "-c",
+                #"mount -o ro,noload "$0" "$1" && echo held && exec sleep 3600"#, loop, place,
+            ]
             switch use {
             case .loopDevice, .partOfLoopDevice:
                 words = [loop, "losetup --detach \(loop)"]
-            case .mount, .mountOfPartition:
-                try await Tool.output(of: "mount", ["-o", "ro,noload", loop, place])
-                words = [loop, "mounted on \(place)", "umount \(place)"]
+            case .mount, .mountOfPartition, .mountedBlockDevice:
+                holder = try await Self.hold(mounting)
+                words = ["\(loop) is mounted on \(place)", "end that first: umount \(place)"]
             case .mountInOtherNamespace:
-                holder = try await Self.hold(
-                    "unshare", "--mount", "--propagation", "private", "sh", "-c",
-                    #"mount -o ro,noload "$0" "$1" && echo held && exec sleep 600"#, loop, place)
+                holder = try await Self.hold(mounting)
                 words = [loop, "mounted on \(place) in another mount namespace", "nsenter --mount --target"]
-            case .mountedBlockDevice:
-                try await Tool.output(of: "mount", ["-o", "ro,noload", loop, place])
-                words = ["\(loop) is mounted on \(place)", "umount \(place)"]
             case .claimedDevice:
-                holder = try await Self.hold(
+                holder = try await Self.hold([
                     "python3", "-c",
                     "import os, sys, time; d = os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL); print('held', flush=True); "
-                        + "time.sleep(600)", loop)
+                        + "time.sleep(3600)", loop,
+                ])
                 words = ["somebody has \(loop) for himself"]
             }
             let isBlock = use == .mountedBlockDevice || use == .claimedDevice
+            let inside = ["nsenter", "--mount", "--target", "\(holder?.processIdentifier ?? 0)"]
+            let isOurs = [.mount, .mountOfPartition, .mountedBlockDevice].contains(use)
             try await shop.define([isBlock ? Self.block(loop) : Workshop.disk(image, format: "raw")])
             for verb in ["check", "repair"] {
                 let before = try await shop.snapshot()
-                let run = try await VirtFsck.run([verb, "--quiet", shop.name])
+                let run = try await VirtFsck.run(
+                    isOurs ? inside : [],
+                    [verb, "--quiet", shop.name, "--connect", PrivateLibvirt.shared.uri])
                 #expect(run.exitStatus == 8, "\(run)")
                 for word in words + ["is in use on this host"] {
                     #expect(run.errorOutput.contains(word), "\(word) is not in: \(run)")
                 }
                 try #expect(await shop.snapshot() == before)
             }
+            if isOurs || use == .mountInOtherNamespace {
+                try await Tool.output(of: inside[0], inside.dropFirst() + ["umount", place])
+            }
             holder?.terminate()
             holder?.waitUntilExit()
-            _ = try await Tool.run("umount", [place])
             guard isBlock else {
                 // With its users gone it is a disk as any other.
                 try await Tool.output(of: "losetup", ["--detach", loop])
@@ -238,7 +245,7 @@ struct DiskUserTests {
     }
 
     /// A process that says when it holds what it shall hold.
-    private static func hold(_ words: String...) async throws -> Process {
+    private static func hold(_ words: [String]) async throws -> Process {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = words

@@ -6,7 +6,7 @@ public enum HostPath {
     /// Why a name must not be used; nil where it means the same file for everybody.
     ///
     /// One without a leading `/` means another file in each folder, and one that leads through `/proc` (`/dev/fd` and
-    /// `/dev/stdin` do: proc_pid_fd(5)) another one in each process.
+    /// `/dev/stdin` do: proc_pid_fd(5)) another one in each process. It looks at the file: see ``Patience``.
     public static func problem(_ path: String) -> String? {
         guard path.hasPrefix("/") else {
             return

@@ -11,9 +11,10 @@ struct BackingChain: Sendable {
     ///
     /// - Throws: ``DomainProblem`` for a name that means something else to everybody; `Patience.Exhausted`; `Errno`.
     func status(of path: String) async throws -> FileStatus? {
-        if let problem = HostPath.problem(path) { throw DomainProblem(problem) }
-        return try await Patience.run { steps in
+        try await Patience.run { steps in
             steps.begin(path)
+            // It follows the links to the file, and asks its filesystem.
+            if let problem = HostPath.problem(path) { throw DomainProblem(problem) }
             do throws(Errno) {
                 return try FileStatus(of: path)
             } catch {
