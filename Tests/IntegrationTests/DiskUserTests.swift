@@ -34,7 +34,7 @@ struct DiskUserTests {
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             var holder: Process?
             defer {
-                holder?.terminate()
+                if let holder { kill(holder.processIdentifier, SIGKILL) }
                 holder?.waitUntilExit()
             }
             let words: [String]
@@ -78,7 +78,7 @@ struct DiskUserTests {
             if isOurs || use == .mountInOtherNamespace {
                 try await Tool.output(of: inside[0], inside.dropFirst() + ["umount", place])
             }
-            holder?.terminate()
+            if let holder { kill(holder.processIdentifier, SIGKILL) }
             holder?.waitUntilExit()
             guard isBlock else {
                 // With its users gone it is a disk as any other.
