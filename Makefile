@@ -63,7 +63,8 @@ test-faults: build $(VM_KERNEL)
 	VIRT_FSCK_FAULTS=full Tests/with-failures $(SWIFT) test --skip-build --filter FaultTests
 	VIRT_FSCK_FAULTS=full Tests/with-failures Tests/SystemTests/VM/run-tests $(VM_KERNEL) FaultTests
 
-## test-mutations: filesystems damaged at random, eight seeds of each of 13 kinds; `make test` tries one of each
+## test-mutations: filesystems damaged at random, eight seeds of each of 13 kinds, by the loss measure and by the whole program;
+## `make test` tries one of each
 MUTATIONS ?= 8
 test-mutations: build
 	MUTATIONS=$(MUTATIONS) Tests/with-failures $(SWIFT) test --skip-build --filter MutationTests

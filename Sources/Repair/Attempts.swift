@@ -193,11 +193,12 @@ struct Attempts: Sendable {
             overlays: mapping, originals: originals, runner: runner, sandbox: sandbox,
             allowances: options.allowances, folders: folders, overlayRoom: OverlayRoom(of: plan),
             program: options.program, factReader: factReader)
-        let results = try await VolumeChecks(
+        let checked = try await VolumeChecks(
             budget: checkers, company: company, resources: Contention(plan).resources, progress: progress
         ).results(of: FiledVolume.all(findings.volumes)) {
             try await check.result(for: $0)
         }
+        let results = try await keepOverlays(of: checked, overlays, mapping)
         clock.lap("check")
         let decision = decision(on: results)
         let examination = Examination(results: results, disks: findings.disks, decision: decision)
@@ -216,6 +217,33 @@ struct Attempts: Sendable {
             clock.lap("restore")
         }
         return examination
+    }
+
+    /// Copies the overlays whose repair loses too much to be merged, where the user wants them.
+    private func keepOverlays(
+        of results: [VolumeResult], _ overlays: Overlays, _ mapping: some VolumeMapping
+    ) async throws -> [VolumeResult] {
+        let heavy = results.filter { $0.reason == .heavyLoss }
+        guard let folder = options.keptOverlayFolder, !heavy.isEmpty, !results.contains(where: \.mayLackMemory) else {
+            return results
+        }
+        progress("keeping the overlay in \(folder)")
+        let keeper = KeptOverlays(runner: runner, folder: folder, domain: plan.domain.name, run: folders.run)
+        let disks = heavy.reduce(into: Set<String>()) { $0.formUnion($1.volume.layout?.disks ?? []) }
+        var kept: [String: Result<String, DomainProblem>] = [:]
+        for overlay in overlays.all where disks.contains(overlay.disk.target) {
+            do {
+                kept[overlay.disk.target] = .success(try await keeper.keep(overlay, mapping))
+            } catch {
+                try Task.checkCancellation()
+                kept[overlay.disk.target] = .failure(DomainProblem(String(describing: error)))
+            }
+        }
+        return results.map { result in
+            var result = result
+            if result.reason == .heavyLoss { result.take(kept) }
+            return result
+        }
     }
 
     /// Only where the domain is started there can be something to explain.

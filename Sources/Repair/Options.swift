@@ -72,6 +72,8 @@ public struct Options: Hashable, Sendable {
     public var bootTimeout = Duration.seconds(120)
     /// Folder for the overlays; nil puts each beside its disk.
     public var scratchFolder: String?
+    /// Folder for copies of the overlays whose repair loses too much to be merged; nil keeps none.
+    public var keptOverlayFolder: String?
     /// What may be done although it can lose data.
     public var allowances: Set<Allowance> = []
     /// The program that counts what a repair cost: virt-fsck itself.

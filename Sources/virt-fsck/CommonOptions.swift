@@ -19,6 +19,11 @@ struct CommonOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Folder for the overlay of a repair that would lose much, to look into it.", valueName: "dir"))
+    var keepOverlay: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Allow what can lose data: \(Allowance.allCases.map(\.rawValue).joined(separator: ", ")).",
             valueName: "what"))
     var allow: [Allowance] = []
@@ -26,6 +31,14 @@ struct CommonOptions: ParsableArguments {
     func validate() throws {
         if let scratchDir, !scratchDir.hasPrefix("/") {
             throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
+        }
+        if let keepOverlay {
+            guard keepOverlay.hasPrefix("/") else {
+                throw ValidationError("--keep-overlay: '\(keepOverlay)' is not an absolute path")
+            }
+            guard (try? FileStatus(of: keepOverlay))?.kind == .directory else {
+                throw ValidationError("--keep-overlay: '\(keepOverlay)' is not a folder")
+            }
         }
     }
 
@@ -35,6 +48,7 @@ struct CommonOptions: ParsableArguments {
         options.mode = mode
         options.engine = engine.kind
         options.scratchFolder = scratchDir
+        options.keptOverlayFolder = keepOverlay
         options.allowances = Set(allow)
         options.program = OwnProgram.current
         return options

@@ -4,18 +4,14 @@ import TestSupport
 import Testing
 
 /// Filesystems are damaged at random, and repaired by the bare checker: what is measured of the loss agrees with the mounted
-/// trees. `MUTATIONS=N` tries N seeds of each kind, from `MUTATION_FROM` on; `MUTATION_OF` only one kind.
+/// trees.
 @Suite(.enabled(if: TestHost.isUsable), .timeLimit(.minutes(180)))
 struct LossTests {
     @Test func `the loss of a repair is what the mounted trees show`() async throws {
-        let environment = ProcessInfo.processInfo.environment
-        let first = environment["MUTATION_FROM"].flatMap(UInt64.init) ?? 0
-        let count = environment["MUTATIONS"].flatMap(UInt64.init) ?? 1
-        let only = environment["MUTATION_OF"]
         let folder = "\(TestHost.folder)/mutations"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        for seed in first..<first + count {
-            for specimen in Specimen.allCases where only == nil || specimen.rawValue == only {
+        for seed in Mutations.seeds {
+            for specimen in Specimen.allCases where Mutations.include(specimen) {
                 let trial = try await attempt(specimen, seed, folder)
                 print("TRIAL \(specimen) \(seed) \(trial)")
                 #expect(!trial.hasPrefix("MISSED"), "\(specimen), seed \(seed): \(trial)")

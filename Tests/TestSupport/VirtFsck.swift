@@ -163,12 +163,40 @@ public struct Report: Decodable, Sendable {
         public var outcome: String
         /// Why.
         public var message: String
+        /// Why it is not what it could be.
+        public var reason: Reason?
+        /// What its repair cost.
+        public var loss: Loss?
+        /// Copies of the overlays that hold its repair.
+        public var keptOverlays: [String]?
         /// The deciding checker's exit status.
         public var exitStatus: Int32?
         /// How long the checkers ran.
         public var seconds: Double
         /// The checkers' output.
         public var log: String?
+    }
+
+    /// A reason as a value.
+    public struct Reason: Decodable, Sendable {
+        /// `heavy-loss`.
+        public var code: String
+    }
+
+    /// What a repair cost.
+    public struct Loss: Decodable, Sendable {
+        /// none, minor or heavy.
+        public var level: String
+        /// Files and folders of the original; nil where they could not be counted.
+        public var before: Int?
+        /// Those that are at their place.
+        public var after: Int?
+        /// Those in lost+found.
+        public var reconnected: Int?
+        /// Whether the root folder was made anew.
+        public var newRoot: Bool?
+        /// Why nothing was counted.
+        public var problem: String?
     }
 
     /// Whether a domain came up.

@@ -95,6 +95,7 @@ private struct Document: Encodable {
         var message: String
         var reason: Reason?
         var loss: Loss?
+        var keptOverlays: [String]?
         var exitStatus: Int32?
         var seconds: Double
         var log: String?
@@ -170,7 +171,8 @@ extension Document.Volume {
             name: result.volume.name, type: result.volume.type, label: result.volume.label, uuid: result.volume.uuid,
             size: result.volume.size, outcome: result.outcome.rawValue, message: result.message,
             reason: result.reason.map { Document.Reason(code: $0.rawValue) }, loss: result.loss.map(Document.Loss.init),
-            exitStatus: result.exitStatus, seconds: result.seconds.rounded(to: 3), log: result.log)
+            keptOverlays: result.keptOverlays.isEmpty ? nil : result.keptOverlays, exitStatus: result.exitStatus,
+            seconds: result.seconds.rounded(to: 3), log: result.log)
     }
 }
 

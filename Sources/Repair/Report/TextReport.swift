@@ -91,6 +91,7 @@ public struct TextReport: Hashable, Sendable {
             lines.append(text)
             let wantsLog = verbosity == .verbose || result.outcome == .unrepaired
             if wantsLog, let log = result.log { lines.append("    log: \(log.escapedForTerminal)") }
+            lines += result.keptOverlays.map { "    kept: \($0.escapedForTerminal)" }
         }
         return lines
     }
@@ -104,6 +105,12 @@ public struct TextReport: Hashable, Sendable {
             lines.append(
                 "next: a backup of \(domain.name) may hold more; to take the repair with its heavy loss: "
                     + "virt-fsck repair --allow \(Allowance.heavyLoss.rawValue) \(domain.name)")
+        }
+        let kept = Set(repairable.flatMap(\.keptOverlays)).sorted()
+        if !kept.isEmpty {
+            lines.append(
+                "to see what it would be, as long as nobody writes to the disk: "
+                    + kept.map { "qemu-nbd --read-only --connect=/dev/nbd0 \($0)" }.joined(separator: "; "))
         }
         if repairable.isEmpty, domain.outcome == .unrepaired {
             lines.append("the disks are as they were; look at the logs, or restore from a backup")

@@ -42,6 +42,8 @@ public struct VolumeResult: Hashable, Sendable {
     public var seconds = 0.0
     /// Path of the checkers' whole output.
     public var log: String?
+    /// Copies of the overlays that hold its repair, where it was not merged and the user wants to look at it.
+    public var keptOverlays: [String] = []
     /// What a diagnosis needs of the filesystem that stays; nil where it was not asked for, or could not be had.
     var facts: VolumeFacts?
     /// Whether a checker gave up that may have got less memory than it wanted: alone it may do better.
@@ -62,6 +64,17 @@ public struct VolumeResult: Hashable, Sendable {
             words = loss.refusal(log: log ?? "")
         }
         message = [message, words].filter { !$0.isEmpty }.joined(separator: "; ")
+    }
+
+    /// Takes where the overlays of its disks were kept, or why they were not.
+    mutating func take(_ kept: [String: Result<String, DomainProblem>]) {
+        for disk in (volume.layout?.disks ?? []).sorted() {
+            switch kept[disk] {
+            case .success(let path)?: keptOverlays.append(path)
+            case .failure(let problem)?: message += "; the overlay could not be kept: \(problem)"
+            case nil: break
+            }
+        }
     }
 
     /// What it is called when the overlays of these disks (by target) were merged, and no others: a repair that is proven,
