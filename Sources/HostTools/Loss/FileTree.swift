@@ -56,6 +56,8 @@ public struct LossCount: Hashable, Sendable, Codable {
     public var reconnected = 0
     /// How many are somewhere else than they were.
     public var moved = 0
+    /// How many of those that are nowhere any more had no name before.
+    public var unnamed = 0
     /// How many of those that are at their place have other content, or lost some.
     public var altered = 0
     /// How many of those that are at their place look as before, and failed a checksum before.
@@ -101,6 +103,8 @@ extension LossCount {
                 if !old.hasName(id) { nameless += 1 }
             } else if remains != nil, new.isReachable(id) {
                 moved += 1
+            } else if item != nil, !old.hasName(id) {
+                unnamed += 1
             }
         }
         self.before += max(0, gone - nameless)

@@ -1,7 +1,7 @@
 import Glibc
 
 /// What is mounted on this host, in every mount namespace.
-enum MountTable {
+public enum MountTable {
     /// Mounts of filesystems that are on some devices (proc_pid_mountinfo(5)).
     ///
     /// - Parameter devices: names for the report, by number.
@@ -48,8 +48,9 @@ enum MountTable {
         }
     }
 
-    /// Blanks and the like stand there as `\040` (proc_pid_mountinfo(5), fstab(5)).
-    static func unescaped(_ text: Substring) -> String {
+    /// A field of such a table, or of /etc/fstab, as it is meant: blanks and the like stand there as `\040` (proc_pid_mountinfo(5),
+    /// getmntent(3)).
+    public static func unescaped(_ text: Substring) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {

@@ -1,3 +1,5 @@
+import HostTools
+
 /// What a guest's /etc/fstab mounts (fstab(5)). Pure; the text is the guest's.
 struct Fstab: Hashable, Sendable {
     /// By what a line names its filesystem.
@@ -37,10 +39,11 @@ struct Fstab: Hashable, Sendable {
         entries = text.split(whereSeparator: \.isNewline).prefix(Self.lineLimit).compactMap { line in
             let fields = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
             guard fields.count >= 2, !fields[0].hasPrefix("#") else { return nil }
-            let specification = Self.unescaped(fields[0])
+            let specification = MountTable.unescaped(fields[0])
             let options = fields.count > 3 ? fields[3].split(separator: ",") : []
             return Entry(
-                specification: specification, source: Source(specification), mountPoint: Self.unescaped(fields[1]),
+                specification: specification, source: Source(specification),
+                mountPoint: MountTable.unescaped(fields[1]),
                 type: fields.count > 2 ? String(fields[2]) : "",
                 isOptional: options.contains { ["noauto", "nofail", "nobootwait"].contains($0) })
         }
@@ -49,24 +52,6 @@ struct Fstab: Hashable, Sendable {
     /// What is mounted there.
     func entry(mountedAt mountPoint: String) -> Entry? {
         entries.last { $0.mountPoint == mountPoint || $0.mountPoint == mountPoint + "/" }
-    }
-
-    /// `\040` is a space: octal digits, as getmntent(3) reads them.
-    private static func unescaped(_ field: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(field.utf8)[...]
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(3)
-            if byte == UInt8(ascii: "\\"), digits.count == 3,
-                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 
