@@ -8,12 +8,15 @@ public enum DomainSelection: Sendable {
     case active
     /// Those with snapshots that libvirt knows.
     case withSnapshots
+    /// Those that have a managed save.
+    case withManagedSave
 
     fileprivate var flags: UInt32 {
         switch self {
         case .all: 0
         case .active: VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
         case .withSnapshots: VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT.rawValue
+        case .withManagedSave: VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE.rawValue
         }
     }
 }
@@ -41,6 +44,16 @@ extension Connection {
                 try LibvirtError.check(
                     "virDomainSnapshotGetXMLDesc", adopting: virDomainSnapshotGetXMLDesc(snapshot, 0))
             }
+        }
+    }
+
+    /// The XML with which a domain's managed save is restored, without passwords (`virDomainManagedSaveGetXMLDesc`).
+    ///
+    /// - Throws: ``LibvirtError``.
+    public func managedSaveXML(of id: DomainID) throws(LibvirtError) -> String {
+        try withDomain(id) { domain throws(LibvirtError) in
+            try LibvirtError.check(
+                "virDomainManagedSaveGetXMLDesc", adopting: virDomainManagedSaveGetXMLDesc(domain, 0))
         }
     }
 

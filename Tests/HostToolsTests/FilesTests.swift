@@ -1,9 +1,10 @@
 import CLinux
 import Foundation
 import Glibc
-import HostTools
 import SystemPackage
 import Testing
+
+@testable import HostTools
 
 struct FilesTests {
     private let folder: ScratchFolder
@@ -205,5 +206,12 @@ struct FileAttributesTests {
         var bytes = [UInt8](repeating: 0, count: 100)
         let count = getxattr(path, name, &bytes, bytes.count)
         return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    @Test func `a time that is too far away for nanoseconds is the farthest`() throws {
+        #expect(FileStatus.nanoseconds(timespec(tv_sec: 5, tv_nsec: 7)) == 5_000_000_007)
+        #expect(FileStatus.nanoseconds(timespec(tv_sec: 10_413_792_000, tv_nsec: 0)) == .max)
+        #expect(FileStatus.nanoseconds(timespec(tv_sec: .max, tv_nsec: 999_999_999)) == .max)
+        #expect(FileStatus.nanoseconds(timespec(tv_sec: .min, tv_nsec: 0)) == .min)
     }
 }

@@ -31,6 +31,12 @@ struct JSONValueTests {
         #expect(value["n"]?["key"] == nil)
     }
 
+    @Test func `paths are found in names that are JSON themselves`() throws {
+        let value = try JSONValue(
+            parsing: #"{"a":"/one","b":["json:{\"file\":{\"filename\":\"/two\"},\"offset\":0}","json:{","rel"]}"#)
+        #expect(value.absolutePaths == ["/one", "/two"])
+    }
+
     @Test(arguments: ["", "{", "nonsense", "{\"a\":}"]) func `what is no JSON is an error`(text: String) {
         #expect(throws: (any Error).self) { try JSONValue(parsing: text) }
     }

@@ -95,7 +95,7 @@ struct DiskUserTests {
     enum Role: String, CaseIterable, Sendable {
         case loopDevice, partOfIt, floppy, cdrom, kernel, initrd, nvram, commandLine, volumeOfInactivePool, dataFile,
             jsonName
-        case snapshotMemory, nextStart
+        case snapshotMemory, nextStart, managedSave, jsonNameWithOffset, nameFarBehind
     }
 
     @Test(arguments: Role.allCases)
@@ -152,6 +152,24 @@ struct DiskUserTests {
                     ["create", "-q", "-f", "qcow2", "-o", "data_file=\(image),data_file_raw=on", top, "8M"])
                 try await Tool.output(of: "cp", [copy, image])
                 try await shop.define([Workshop.disk(top, format: "qcow2")], suffix: "-other")
+            case .jsonNameWithOffset, .nameFarBehind:
+                let top = "\(shop.folder)/top.qcow2"
+                let node = #"{"driver":"raw","offset":0,"file":{"driver":"file","filename":"\#(image)"}}"#
+                let isFar = role == .nameFarBehind
+                try await Tool.output(
+                    of: "qemu-img",
+                    ["create", "-q", "-f", "qcow2", "-u", "-b", isFar ? image : "json:\(node)", "-F", "raw"]
+                        + (isFar ? ["-o", "cluster_size=2M"] : []) + [top, "8M"])
+                if isFar { try Self.moveName(in: top) }
+                try await shop.define([Workshop.disk(top, format: "qcow2")], suffix: "-other")
+            case .managedSave:
+                try await shop.define([Workshop.disk(image, format: "raw")], suffix: "-other")
+                try await PrivateLibvirt.shared.virsh("start", "\(shop.name)-other")
+                try await PrivateLibvirt.shared.virsh("managedsave", "\(shop.name)-other")
+                let uuid = try await PrivateLibvirt.shared.virsh("domuuid", "\(shop.name)-other").split(
+                    separator: "\n")[0]
+                try await shop.define(
+                    [Workshop.disk(plain, format: "raw")], suffix: "-other", extra: "<uuid>\(uuid)</uuid>")
             case .jsonName:
                 let top = "\(shop.folder)/top.qcow2"
                 let name = #"json:{"driver":"raw","file":{"driver":"file","filename":"\#(image)"}}"#
@@ -185,11 +203,25 @@ struct DiskUserTests {
             if let loop { try await Tool.output(of: "losetup", ["--detach", loop]) }
             switch role {
             case .volumeOfInactivePool: try await PrivateLibvirt.shared.virsh("pool-undefine", shop.name)
+            case .managedSave:
+                try await PrivateLibvirt.shared.virsh("managedsave-remove", "\(shop.name)-other")
             case .snapshotMemory:
                 try await PrivateLibvirt.shared.virsh("snapshot-delete", "\(shop.name)-other", "s", "--metadata")
             case .nvram: try await PrivateLibvirt.shared.virsh("undefine", "\(shop.name)-other", "--keep-nvram")
             default: break
             }
+        }
+    }
+
+    @Test func `a domain's snapshot is no other user of its disk`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple(.ext4, .qcow2)
+            try await PrivateLibvirt.shared.virsh(
+                "snapshot-create-as", shop.name, "s", "--disk-only", "--diskspec", "vda,file=\(shop.disks)/over.qcow2")
+            let run = try await shop.virtFsck("check")
+            #expect(run.exitStatus == 4, "\(made) \(run)")
+            #expect(run.volume("vda")?.outcome == "repairable", "\(run)")
+            try await PrivateLibvirt.shared.virsh("snapshot-delete", shop.name, "s", "--metadata")
         }
     }
 
@@ -236,6 +268,19 @@ struct DiskUserTests {
             #expect(run.volume("vda")?.outcome == "repairable", "\(run)")
             #expect(run.domain?.committed == false)
             try #expect(await shop.snapshot() == before)
+        }
+    }
+
+    /// Moves the name of the layer below behind the first 64 KiB of a qcow2 header: its first cluster is 2 MiB.
+    private static func moveName(in image: String) throws {
+        try FileHandle.update(image) { file in
+            let header = try file.bytes(at: 0, count: 32)
+            let offset = header[8..<16].reduce(0) { $0 << 8 | Int($1) }
+            let length = header[16..<20].reduce(0) { $0 << 8 | Int($1) }
+            let name = try file.bytes(at: offset, count: length)
+            let place = 1 << 20
+            try file.write(name, at: place)
+            try file.write((0..<8).reversed().map { UInt8(truncatingIfNeeded: place >> ($0 * 8)) }, at: 8)
         }
     }
 

@@ -54,6 +54,19 @@ struct NamedFilesTests {
                   <inactiveDomain><os><kernel>/kernel</kernel></os></inactiveDomain></domainsnapshot>
                 """)
         #expect(files.paths == ["/memory", "/over", "/before", "/kernel"])
+        // The domain's own disk, by its name.
+        #expect(files.names.contains(NamedFiles.Name(path: "/over", role: "vda", format: "qcow2")))
+        #expect(files.names.contains(NamedFiles.Name(path: "/before", role: "vda", format: "raw")))
+    }
+
+    @Test func `a name without a leading slash is nobody's file`() throws {
+        let files = try NamedFiles(
+            xml: """
+                <domain><devices><disk type='file'><driver type='qcow2'/><source file='rel.img'/><target dev='vda'/>
+                  <backingStore type='file'><format type='raw'/><source file='../below.img'/></backingStore></disk>
+                </devices></domain>
+                """)
+        #expect(files.paths == [])
     }
 
     @Test(

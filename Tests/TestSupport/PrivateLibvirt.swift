@@ -104,7 +104,7 @@ public actor PrivateLibvirt {
               mkdir -p "$to"
               mount --bind "$1/$name" "$to"
             done
-            exec libvirtd --timeout 600 --pid-file "$1/libvirtd.pid"
+            exec libvirtd --timeout 3600 --pid-file "$1/libvirtd.pid"
             """
         atexit {
             PrivateLibvirt.end("\(TestHost.folder)/libvirt")

@@ -77,11 +77,16 @@ public struct FileStatus: Hashable, Sendable {
         modified = Self.nanoseconds(status.st_mtim)
         changed = Self.nanoseconds(status.st_ctim)
         // stat(2): in units of 512 bytes, whatever the filesystem's block is.
-        allocated = UInt64(clamping: status.st_blocks) * 512
+        let (bytes, overflow) = UInt64(clamping: status.st_blocks).multipliedReportingOverflow(by: 512)
+        allocated = overflow ? .max : bytes
     }
 
-    private static func nanoseconds(_ time: timespec) -> Int64 {
-        Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    /// Some filesystems keep times that are farther away than 292 years: they are all the same.
+    static func nanoseconds(_ time: timespec) -> Int64 {
+        let (seconds, tooFar) = Int64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, overflow) = seconds.addingReportingOverflow(Int64(time.tv_nsec))
+        guard tooFar || overflow else { return sum }
+        return time.tv_sec < 0 ? .min : .max
     }
 }
 

@@ -232,7 +232,7 @@ public enum Files {
     }
 
     /// What a symbolic link says, up to 4095 bytes; "" where it can't be read.
-    static func link(of path: String) -> String {
+    public static func link(of path: String) -> String {
         var bytes = [CChar](repeating: 0, count: 4096)
         let count = readlink(path, &bytes, bytes.count)
         return String(decoding: bytes[..<max(0, count)].map(UInt8.init(bitPattern:)), as: UTF8.self)

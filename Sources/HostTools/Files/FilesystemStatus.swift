@@ -29,7 +29,8 @@ public struct FilesystemStatus: Hashable, Sendable {
         var space = statvfs()
         guard statfs(path, &kind) == 0, statvfs(path, &space) == 0 else { throw Errno(rawValue: errno) }
         device = try FileStatus(of: path).identity.device
-        free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
+        let (bytes, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
+        free = overflow ? .max : bytes
         // TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
         isVolatile = [0x0102_1994, 0x8584_58f6].contains(UInt32(truncatingIfNeeded: kind.f_type))
         isReadOnly = space.f_flag & UInt(ST_RDONLY) != 0

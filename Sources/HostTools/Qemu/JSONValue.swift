@@ -52,9 +52,12 @@ public enum JSONValue: Hashable, Sendable {
         return values
     }
 
-    /// Every string in it that is an absolute path, however deep.
+    /// Every string in it that is an absolute path, however deep; also in the JSON of a name that begins with `json:`, as QEMU
+    /// writes the names of what has options.
     public var absolutePaths: Set<String> {
         switch self {
+        case .string(let text) where text.hasPrefix("json:"):
+            (try? JSONValue(parsing: String(text.dropFirst(5))))?.absolutePaths ?? []
         case .string(let text): text.hasPrefix("/") ? [text] : []
         case .array(let values): values.reduce(into: []) { $0.formUnion($1.absolutePaths) }
         case .object(let members): members.values.reduce(into: []) { $0.formUnion($1.absolutePaths) }

@@ -14,6 +14,11 @@ public struct Qcow2Header: Hashable, Sendable {
         self.init(Files.content(of: path, limit: 65536) ?? [])
     }
 
+    /// Whether what is at `path` begins as a qcow2 image does, whether its header is one that we understand or not.
+    public static func isThere(at path: String) -> Bool {
+        Files.content(of: path, limit: 4) == [0x51, 0x46, 0x49, 0xFB]
+    }
+
     /// Reads the first bytes of an image.
     init?(_ bytes: [UInt8]) {
         func number(at offset: Int, bytes count: Int) -> Int? {

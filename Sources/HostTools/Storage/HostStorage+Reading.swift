@@ -3,18 +3,29 @@ import Glibc
 
 extension HostStorage {
     /// Looks at this host's block devices (sysfs, `LOOP_GET_STATUS64`, device-mapper's tables). Reads no content of any.
-    public static func read() -> HostStorage {
+    ///
+    /// - Parameters:
+    ///   - silent: paths of loop and nbd devices whose files are not looked at: they did not answer.
+    ///   - begin: told the path of each such device before its files are looked at, which may never answer.
+    public static func read(besides silent: Set<String> = [], beginning begin: (String) -> Void = { _ in })
+        -> HostStorage
+    {
         var devices: [DeviceNumber: Device] = [:]
         for entry in Files.entries(of: "/sys/dev/block") {
             guard let number = DeviceNumber(entry) else { continue }
-            devices[number] = Device(number, folder: "/sys/dev/block/\(entry)")
+            devices[number] = Device(number, folder: "/sys/dev/block/\(entry)") { path in
+                guard !silent.contains(path) else { return false }
+                begin(path)
+                return true
+            }
         }
         return HostStorage(devices: devices)
     }
 }
 
 extension HostStorage.Device {
-    init(_ number: DeviceNumber, folder: String) {
+    /// - Parameter mayLook: asked with the device's path, before files are looked at that it lies on.
+    init(_ number: DeviceNumber, folder: String, mayLook: (String) -> Bool) {
         let uevent = Files.line(of: "\(folder)/uevent") ?? ""
         name =
             uevent.split(separator: "\n").first { $0.hasPrefix("DEVNAME=") }.map { String($0.dropFirst(8)) }
@@ -29,15 +40,15 @@ extension HostStorage.Device {
                 lower = [StorageExtent(node: .device(disk), sectors: start, count: size)]
             }
         } else if Files.exists("\(folder)/loop") {
-            readLoop(number, folder)
+            readLoop(number, folder, mayLook)
         } else if Files.exists("\(folder)/pid"), name.hasPrefix("nbd") {
-            readNBD(folder)
+            readNBD(folder, mayLook)
         } else {
             readHolder(number, folder)
         }
     }
 
-    private mutating func readLoop(_ number: DeviceNumber, _ folder: String) {
+    private mutating func readLoop(_ number: DeviceNumber, _ folder: String, _ mayLook: (String) -> Bool) {
         let file = Files.line(of: "\(folder)/loop/backing_file") ?? ""
         kind = .loop(file: file)
         let offset = Files.number(of: "\(folder)/loop/offset") ?? 0
@@ -46,6 +57,10 @@ extension HostStorage.Device {
         let (end, overflow) = offset.addingReportingOverflow(length)
         let range = offset..<(overflow || length == 0 ? UInt64.max : end)
         var nodes: Set<StorageNode> = []
+        guard mayLook("/dev/\(name)") else {
+            isOpaque = true
+            return
+        }
         // What the kernel has open; and what the path leads to: btrfs tells another device number to stat(2) than it has.
         if let node = LoopDevice.backing(of: number) { nodes.insert(node) }
         if let status = try? FileStatus(of: file), let node = StorageNode(status) { nodes.insert(node) }
@@ -53,11 +68,12 @@ extension HostStorage.Device {
         isOpaque = nodes.count > 1
     }
 
-    private mutating func readNBD(_ folder: String) {
+    private mutating func readNBD(_ folder: String, _ mayLook: (String) -> Bool) {
         let pid = Files.line(of: "\(folder)/pid") ?? ""
         let program = Files.line(of: "/proc/\(pid)/comm") ?? "?"
         kind = .nbd(process: "\(program), pid \(pid)")
         isOpaque = true
+        guard mayLook("/dev/\(name)") else { return }
         for descriptor in Files.entries(of: "/proc/\(pid)/fd") {
             guard let status = try? FileStatus(of: "/proc/\(pid)/fd/\(descriptor)"), let node = StorageNode(status)
             else { continue }

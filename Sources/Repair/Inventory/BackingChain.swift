@@ -77,8 +77,15 @@ struct BackingChain: Sendable {
             throw DomainProblem("\(path): images of format '\(format)' are not supported (qcow2 and raw are)")
         }
         // QEMU would open that file, whatever it is.
-        if format == "qcow2", Qcow2Header(of: path)?.dataFile != nil {
-            throw DomainProblem("\(path): keeps its data in another file, which is not supported")
+        if format == "qcow2" {
+            let header = Qcow2Header(of: path)
+            guard header?.dataFile == nil else {
+                throw DomainProblem("\(path): keeps its data in another file, which is not supported")
+            }
+            guard header != nil || !Qcow2Header.isThere(at: path) else {
+                throw DomainProblem(
+                    "\(path): its header is not understood, and may name other files; nothing is done with it")
+            }
         }
         layers.append(try await QemuImage(runner: runner).info(path: path, format: format))
     }

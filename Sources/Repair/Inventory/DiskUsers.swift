@@ -5,17 +5,42 @@ import Libvirt
 struct DiskUsers: Sendable {
     private let uses: DomainUses
     private let storage: HostStorage
+    /// What could not be seen.
+    let warnings: [String]
 
     /// Looks at the host.
     ///
     /// - Throws: `LibvirtError`, ``DomainProblem`` where domains could not be asked.
     init(connection: Connection, runner: any CommandRunner) async throws {
         uses = try await DomainUsesReader(connection: connection, runner: runner).read()
-        storage = HostStorage.read()
+        let (storage, silent) = try await Self.storage()
+        self.storage = storage
+        warnings =
+            uses.warnings
+            + silent.sorted().map {
+                "\($0): what it lies on has not answered; whether that is the disk could not be seen"
+            }
     }
 
-    /// What could not be seen.
-    var warnings: [String] { uses.warnings }
+    /// Looks at the host's devices, and passes over those whose files don't answer: a loop device over a file of a dead server.
+    private static func storage() async throws -> (HostStorage, silent: Set<String>) {
+        var silent: Set<String> = []
+        while true {
+            do {
+                let known = silent
+                let storage = try await Patience.run(limit: patience) { steps in
+                    HostStorage.read(besides: known) { steps.begin($0) }
+                }
+                return (storage, silent)
+            } catch let error as Patience.Exhausted {
+                guard silent.count < mostSilences else { throw error }
+                silent.insert(error.subject)
+            }
+        }
+    }
+
+    private static let patience = Duration.seconds(5)
+    private static let mostSilences = 16
 
     /// Who uses a disk, beside the domain that it is a disk of.
     ///

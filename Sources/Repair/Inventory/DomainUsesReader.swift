@@ -28,6 +28,7 @@ struct DomainUsesReader {
     private func domains() async throws -> [Named] {
         let active = Set(try await connection.listDomains(.active))
         let withSnapshots = Set(try await connection.listDomains(.withSnapshots))
+        let saved = Set(try await connection.listDomains(.withManagedSave))
         var pools = PoolPaths(connection: connection)
         var domains: [Named] = []
         for id in try await connection.listDomains() {
@@ -35,6 +36,8 @@ struct DomainUsesReader {
             do throws(LibvirtError) {
                 xmls.append(try await connection.xml(of: id, .inactive))
                 if active.contains(id) { xmls.append(try await connection.xml(of: id)) }
+                // Its next start takes the disks that were its own when it was saved.
+                if saved.contains(id) { xmls.append(try await connection.managedSaveXML(of: id)) }
                 if withSnapshots.contains(id) { xmls += try await connection.snapshotXMLs(of: id) }
             } catch {
                 // One that vanishes meanwhile uses nothing.
@@ -62,41 +65,27 @@ struct DomainUsesReader {
         return domains
     }
 
-    /// An image whose header we don't read ourselves.
-    private struct Unread: Sendable {
-        var use: DomainUses.Use
-        var path: String
-        var format: String
-    }
-
     /// Looks at everything that is named, and at what the images' headers name. A file that does not answer can't be one of
     /// ours, which did; what else lies on its filesystem is not waited for once more.
-    private static func look(at domains: [Named]) async throws -> (DomainUses, [Unread]) {
+    private static func look(at domains: [Named]) async throws -> (DomainUses, [UsesLook.Unread]) {
         var silent: [Silence] = []
         while true {
             do {
                 let known = silent
                 return try await Patience.run(limit: patience) { steps in
-                    var uses = DomainUses()
-                    var unread: [Unread] = []
+                    var look = UsesLook(silent: known, steps: steps)
                     for domain in domains {
                         for name in domain.names {
-                            if let silence = known.first(where: { $0.covers(name.path) }) {
-                                uses.warnings.append(
-                                    "\(domain.id.name): \(name.path): \(silence.reason); whether it uses the disk too could not "
-                                        + "be seen")
-                                continue
-                            }
-                            let use = DomainUses.Use(uuid: domain.id.uuid, domain: domain.id.name, role: name.role)
-                            look(at: name, of: use, steps, &uses.uses, &unread)
+                            look.add(
+                                name, DomainUses.Use(uuid: domain.id.uuid, domain: domain.id.name, role: name.role))
                         }
                     }
-                    uses.warnings = Set(uses.warnings).sorted()
-                    return (uses, unread)
+                    look.uses.warnings = Set(look.uses.warnings).sorted()
+                    return (look.uses, look.unread)
                 }
             } catch let error as Patience.Exhausted {
                 guard silent.count < mostSilences else { throw error }
-                silent.append(Silence(error))
+                silent.append(await Silence(error))
             }
         }
     }
@@ -104,58 +93,9 @@ struct DomainUsesReader {
     private static let patience = Duration.seconds(5)
     private static let mostSilences = 16
 
-    /// A filesystem that does not answer, or a single file of one.
-    private struct Silence {
-        let reason: String
-        private let path: String
-
-        init(_ error: Patience.Exhausted) {
-            let mountPoint = Files.mountPoint(of: error.subject)
-            // A link may lead anywhere: the root's filesystem answers.
-            path = mountPoint == "/" ? error.subject : mountPoint
-            reason = "has not answered within \(error.limit.components.seconds) seconds"
-        }
-
-        func covers(_ other: String) -> Bool { other == path || other.hasPrefix(path + "/") }
-    }
-
-    private static func look(
-        at name: NamedFiles.Name, of use: DomainUses.Use, _ steps: Patience.Steps,
-        _ found: inout [StorageNode: Set<DomainUses.Use>], _ unread: inout [Unread]
-    ) {
-        steps.begin(name.path)
-        guard let status = try? FileStatus(of: name.path), let node = StorageNode(status) else { return }
-        found[node, default: []].insert(use)
-        // What a raw disk holds is the guest's: nothing in it is a header.
-        guard var format = name.format, format != "raw" else { return }
-        var path = name.path
-        for _ in 0..<64 {
-            steps.begin(path)
-            guard let header = Qcow2Header(of: path) else {
-                if !format.isEmpty, format != "qcow2" { unread.append(Unread(use: use, path: path, format: format)) }
-                return
-            }
-            let named = [header.backing, header.dataFile].map { name -> String? in
-                guard let name, name.hasPrefix("/") || !name.contains(":") else { return nil }
-                return name.hasPrefix("/") ? name : "\(Files.folder(of: path))/\(name)"
-            }
-            if header.backing?.contains(":") == true, named[0] == nil {
-                unread.append(Unread(use: use, path: path, format: "qcow2"))
-            }
-            for inner in named.compactMap({ $0 }) {
-                steps.begin(inner)
-                guard let status = try? FileStatus(of: inner), let node = StorageNode(status) else { continue }
-                found[node, default: []].insert(use)
-            }
-            guard let next = named[0], header.backingFormat != "raw" else { return }
-            path = next
-            format = header.backingFormat ?? ""
-        }
-    }
-
     /// Asks qemu-img what an image needs besides itself: names in JSON, and formats other than qcow2. One that QEMU can't open
     /// either uses nothing.
-    private func add(_ image: Unread, to uses: inout DomainUses) async {
+    private func add(_ image: UsesLook.Unread, to uses: inout DomainUses) async {
         let command = Command(
             "qemu-img", "info", "--force-share", "--backing-chain", "--output=json", "-f", image.format, image.path,
             timeout: .seconds(10))
@@ -167,9 +107,19 @@ struct DomainUsesReader {
             )
             return
         }
-        for path in json.absolutePaths {
-            guard let status = try? FileStatus(of: path), let node = StorageNode(status) else { continue }
-            uses.uses[node, default: []].insert(image.use)
+        let paths = json.absolutePaths
+        let nodes = try? await Patience.run(limit: Self.patience) { steps in
+            paths.compactMap { path -> StorageNode? in
+                steps.begin(path)
+                return (try? FileStatus(of: path)).flatMap(StorageNode.init)
+            }
         }
+        guard let nodes else {
+            uses.warnings.append(
+                "\(image.use.domain): \(image.path): what it names has not answered; whether it uses the disk too could not be seen"
+            )
+            return
+        }
+        for node in nodes { uses.uses[node, default: []].insert(image.use) }
     }
 }

@@ -55,17 +55,20 @@ struct NamedFiles: Hashable, Sendable {
     }
 
     private mutating func read(disk node: borrowing Node) throws(XMLError) {
-        let target = try node.value(of: "string(target/@dev)")
         // In a snapshot's own list a disk is called by its name.
+        let target = try node.value(of: "string(target/@dev | self::node()[not(target)]/@name)")
         let role = target.isEmpty ? "a snapshot" : target
         let disk = try Disk(node)
         if case .volume(let pool, let name) = disk.source {
             volumes.insert(Volume(pool: pool, name: name, role: role, format: disk.format))
         }
         for path in try node.values(of: ".//@*[starts-with(., '/')]") { names.insert(Name(path: path, role: role)) }
-        if let path = disk.path { names.insert(Name(path: path, role: role, format: disk.format)) }
+        // Without a leading / it would be another file in each folder: libvirt's own, not ours.
+        if let path = disk.path, path.hasPrefix("/") { names.insert(Name(path: path, role: role, format: disk.format)) }
         guard case .layers(let layers, _) = disk.backing else { return }
-        for layer in layers { names.insert(Name(path: layer.path, role: role, format: layer.format)) }
+        for layer in layers where layer.path.hasPrefix("/") {
+            names.insert(Name(path: layer.path, role: role, format: layer.format))
+        }
     }
 
     /// What may be a path in a word of QEMU's command line: `file=/srv/a.img,format=raw`, `{"filename": "/srv/a.img"}`. QEMU

@@ -2,7 +2,7 @@ import HostTools
 import LibXML
 import Libvirt
 
-/// Where the volumes of storage pools are on this host, also those of pools that are not active: a domain uses them all the same
+/// Where the volumes of storage pools are on this host, also those of pools that are not active or not up to date: a domain uses them all the same
 /// as soon as the pool is.
 struct PoolPaths {
     let connection: Connection
@@ -21,8 +21,9 @@ struct PoolPaths {
             return try await connection.volumePath(pool: volume.pool, volume: volume.name)
         } catch {
             switch error.code {
-            case .noStoragePool, .noStorageVolume: return nil
-            case .operationInvalid: break
+            case .noStoragePool: return nil
+            // Not active; or not refreshed since the volume came.
+            case .operationInvalid, .noStorageVolume: break
             default:
                 throw DomainProblem(
                     "pool \(volume.pool): where its volume \(volume.name) is could not be asked: \(error.message)")

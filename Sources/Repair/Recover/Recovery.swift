@@ -202,6 +202,7 @@ struct Recovery: Sendable {
     ) async throws {
         // Also where everything was merged already: a guest may have been started on the overlay since, and have written to it.
         for substitution in substitutions { try check(substitution, pointing) }
+        try await checkUsers(of: substitutions)
         let log = try RunFolders.openLog("recover", in: record.header.log)
         defer { try? log.close() }
         try await RunMark.$run.withValue(record.header.run) {
@@ -219,6 +220,19 @@ struct Recovery: Sendable {
                 if record.progress != .merged { try journal.append(.merged) }
                 try await pointBack()
             }
+        }
+    }
+
+    /// Nobody else may have come to use the disks since the run was interrupted. The overlays hold everything until then.
+    private func checkUsers(of substitutions: [DomainXMLEdit.Substitution]) async throws {
+        let users = try await DiskUsers(connection: connection, runner: runner)
+        for substitution in substitutions {
+            let found = users.users(
+                of: substitution.disk, try FileStatus(of: substitution.disk), besides: record.header.uuid,
+                target: substitution.target)
+            guard let refusal = DiskUser.refusals(for: found, of: substitution.target, path: substitution.disk).first
+            else { continue }
+            throw DomainProblem("\(name): \(refusal); then: virt-fsck recover \(name)", kind: .refusal)
         }
     }
 
