@@ -1,3 +1,5 @@
+import Foundation
+import Glibc
 import Testing
 
 @testable import HostTools
@@ -74,5 +76,21 @@ struct HostStorageTests {
         ])
         #expect(circle.sharing(.device(Self.sda)).contains(.device(Self.sdb)))
         #expect(circle.isFoundation(.device(Self.sdb), of: .device(Self.sda)))
+    }
+
+    @Test(.enabled(if: getuid() == 0)) func `a device whose files do not answer is passed over`() async throws {
+        let folder = try ScratchFolder()
+        let file = try folder.sparseFile("disk", size: 1 << 20)
+        let loop = try await folder.runner.output(of: Command("losetup", "--find", "--show", file))
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let image = try #require(StorageNode(try FileStatus(of: file)))
+        let device = try #require(StorageNode(try FileStatus(of: loop)))
+        var begun: [String] = []
+        #expect(HostStorage.read { begun.append($0) }.sharing(image).contains(device))
+        #expect(begun.contains(loop))
+        begun = []
+        #expect(!HostStorage.read(besides: [loop]) { begun.append($0) }.sharing(image).contains(device))
+        #expect(!begun.contains(loop))
+        try await folder.runner.output(of: Command("losetup", "--detach", loop))
     }
 }

@@ -22,6 +22,11 @@ struct Qcow2HeaderTests {
         #expect(header.backing == nil)
     }
 
+    @Test(arguments: [("512", 512), ("64k", 65536), ("2M", 2 << 20)])
+    func `the size of its clusters is read`(size: String, bytes: UInt64) async throws {
+        #expect(try await make("-o", "cluster_size=\(size)")?.clusterSize == bytes)
+    }
+
     @Test(arguments: ["0.10", "1.1"])
     func `an overlay names what is below it, and its format`(version: String) async throws {
         let header = try #require(

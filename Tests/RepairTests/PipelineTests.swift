@@ -209,11 +209,13 @@ struct RepairingTests {
         try await runner.output(of: Command("debugfs", "-w", "-R", "clri <11>", "\(path)?offset=\(offset << 20)"))
     }
 
-    /// Sets a feature that nobody knows: e2fsck gives up.
-    private func makeUnknown(_ path: String, at offset: Int) async throws {
+    /// Puts a filesystem there that is larger than its partition: e2fsck gives up.
+    private func makeTooLarge(_ path: String, at offset: Int) async throws {
+        let file = "\(path).large"
+        try await runner.output(of: Command("mke2fs", "-q", "-F", "-t", "ext4", file, "24M"))
         try await runner.output(
-            of: Command(
-                "debugfs", "-w", "-R", "set_super_value feature_incompat 0x800002c2", "\(path)?offset=\(offset << 20)"))
+            of: Command("dd", "if=\(file)", "of=\(path)", "bs=1M", "count=16", "seek=\(offset)", "conv=notrunc"))
+        try FileManager.default.removeItem(atPath: file)
     }
 
     private func isSound(_ path: String, at offset: Int) async throws -> Bool {
@@ -271,7 +273,7 @@ struct RepairingTests {
         let host = try TestHost()
         let path = try await twoPartitions(host)
         try await damage(path, at: 1)
-        try await makeUnknown(path, at: 17)
+        try await makeTooLarge(path, at: 17)
         let before = try Data(contentsOf: URL(filePath: path))
         let connection = try await host.connect(disks: host.disk("vda", path))
         let outcome = await host.pipeline(connection, options).outcome(ofRepairing: "web")

@@ -130,4 +130,17 @@ struct SpaceTests {
         disk.kind = .blockDevice
         #expect(MergeSpace.growth(of: disk, format: format, byOverlay: top) == 0)
     }
+
+    @Test(
+        arguments: [
+            ([], 0), ([0..<1], 10), ([0..<10], 10), ([9..<11], 20), ([0..<1, 2..<3, 9..<10], 10),
+            ([0..<11, 15..<21], 30),
+            ([5..<6, 45..<46], 20), ([0..<UInt64.max], UInt64.max),
+        ] as [([Range<UInt64>], UInt64)])
+    func `a merge touches whole clusters of the disk`(ranges: [Range<UInt64>], bytes: UInt64) throws {
+        #expect(MergeSpace.touched(ranges, clusterSize: 10) == bytes)
+        var disk = try FileStatus(of: "/etc/hostname")
+        disk.allocated = 7
+        #expect(MergeSpace.growth(of: disk, format: "qcow2", byOverlay: disk, clusters: bytes) == max(7, bytes))
+    }
 }

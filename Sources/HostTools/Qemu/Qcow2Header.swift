@@ -5,6 +5,8 @@ public struct Qcow2Header: Hashable, Sendable {
     public var backing: String?
     /// The format that the header records for it.
     public var backingFormat: String?
+    /// Bytes that it gives a place at once.
+    public var clusterSize: UInt64
     /// The file that holds its data, as the header names it; nil where it holds them itself.
     public var dataFile: String?
 
@@ -27,8 +29,10 @@ public struct Qcow2Header: Hashable, Sendable {
             return Int(exactly: value)
         }
         guard number(at: 0, bytes: 4) == 0x5146_49FB, let version = number(at: 4, bytes: 4), 2...3 ~= version,
-            let offset = number(at: 8, bytes: 8), let length = number(at: 16, bytes: 4)
+            let offset = number(at: 8, bytes: 8), let length = number(at: 16, bytes: 4),
+            let clusterBits = number(at: 20, bytes: 4), 9...21 ~= clusterBits
         else { return nil }
+        clusterSize = 1 << UInt64(clusterBits)
         if offset > 0 {
             guard 1...1023 ~= length, offset <= bytes.count - length else { return nil }
             backing = String(decoding: bytes[offset..<offset + length], as: UTF8.self)

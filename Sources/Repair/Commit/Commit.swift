@@ -77,7 +77,7 @@ struct Commit: Sendable {
         try await checkStillOurs()
         for overlay in overlays { try checkUnchanged(overlay.disk) }
         try await checkUsers(of: overlays.map(\.disk))
-        try MergeSpace.check(overlays)
+        try await MergeSpace.check(overlays, runner)
         let (current, _) = try await overlayXML(overlays, substitutions)
         try await discardSavedState()
         let pointing = try Pointing(substitutions, xml: current, attributes: plan.attributes)

@@ -39,7 +39,8 @@ struct DiskUsers: Sendable {
         }
     }
 
-    private static let patience = Duration.seconds(5)
+    /// Loop devices of other runs are among them, whose daemons may have a lot to do.
+    private static let patience = Duration.seconds(20)
     private static let mostSilences = 16
 
     /// Who uses a disk, beside the domain that it is a disk of.
