@@ -181,17 +181,6 @@ struct VolumeCheckTests {
         #expect(result.exitStatus == verdict.exitStatus)
     }
 
-    @Test func `features that e2fsck does not know are no damage`() async throws {
-        for (status, outcome) in [(12, VolumeResult.Outcome.unsupported), (8, .unsupported), (4, .unrepaired)] {
-            defer { try? FileManager.default.removeItem(atPath: folder) }
-            try Files.makeFolder(folder)
-            let script = Script([.exited(Int32(status))])
-            let result = try await check(Sample.volume(), script, features: 0x4000)
-            #expect(result.outcome == outcome)
-            #expect(result.message.contains("FEATURE_C14") == (outcome == .unsupported), "\(result.message)")
-        }
-    }
-
     @Test func `a replayed journal is a repair, though e2fsck found nothing wrong`() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let script = Script([.exited(0), .exited(0)])
@@ -323,15 +312,11 @@ struct VolumeCheckTests {
     }
 
     private func check(
-        _ volume: Volume, _ script: Script, needsReplay: Bool = false, features: UInt16 = 0, losesWrites: Bool = false,
+        _ volume: Volume, _ script: Script, needsReplay: Bool = false, losesWrites: Bool = false,
         missing: Set<String> = []
     ) async throws -> VolumeResult {
         let file = "\(folder)/disk"
         var block = [UInt8](repeating: 0, count: 4096)
-        if features != 0 {
-            (block[1080], block[1081]) = (0x53, 0xEF)
-            (block[1116], block[1117]) = (UInt8(features & 0xFF), UInt8(features >> 8))
-        }
         if needsReplay { (block[1080], block[1081], block[1120]) = (0x53, 0xEF, 4) }
         try Data(block).write(to: URL(filePath: file))
         return try await VolumeCheck(

@@ -7,8 +7,6 @@ public struct ExtSuperblock: Hashable, Sendable {
     public let needsReplay: Bool
     /// Inodes in use, files and folders; from the guest, so it may be any number.
     public let usedInodes: UInt32
-    /// Features that e2fsck 1.47 refuses to work with, by its own names.
-    public let unknownFeatures: [String]
 
     /// Reads the superblock of the filesystem that starts at byte 0 of a device or file; nil where there is none.
     ///
@@ -27,19 +25,5 @@ public struct ExtSuperblock: Hashable, Sendable {
         let freeInodes = littleEndian(at: 0x10, bytes: 4)
         needsReplay = littleEndian(at: 0x60, bytes: 4) & 0x4 != 0
         usedInodes = freeInodes <= inodes ? inodes - freeInodes : 0
-        unknownFeatures = Self.featureSets.flatMap { set in
-            let bits = littleEndian(at: set.offset, bytes: 4) & ~set.known
-            return (0..<32).filter { bits >> $0 & 1 != 0 }.map { set.names[$0] ?? "FEATURE_\(set.letter)\($0)" }
-        }
-    }
-
-    /// A word of features in the superblock: the bits that e2fsck knows (EXT2_LIB_FEATURE_…_SUPP of ext2fs.h, as e2fsck 1.47 was
-    /// seen to take them), and names of others. Without a name e2fsprogs calls a bit `FEATURE_C14`.
-    private static var featureSets: [(letter: String, offset: Int, known: UInt32, names: [Int: String])] {
-        [
-            ("C", 0x5C, 0x1E3F, [6: "lazy_bg", 8: "snapshot_bitmap"]),
-            ("I", 0x60, 0x3_E7D6, [0: "compression", 3: "journal_dev", 12: "dirdata"]),
-            ("R", 0x64, 0x1_F77B, [11: "replica"]),
-        ]
     }
 }

@@ -107,8 +107,6 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var isChanged = false
         /// What it cost in any case.
         var leastLoss = Loss.Level.none
-        /// What the filesystem has that the checker does not know.
-        var unknownFeatures: [String] = []
         /// Whether it gave up and may have wanted more memory.
         var mayLackMemory = false
         /// What was seen beside it.
@@ -126,11 +124,6 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     ) async throws -> Judgement {
         switch repair.claim {
         case .errorsLeft: return .settled(.unrepaired, "\(checker.program) can't repair it")
-        case .gaveUp where repair.exitStatus.map { $0 & 8 != 0 } == true && !repair.unknownFeatures.isEmpty:
-            return .settled(
-                .unsupported,
-                "has features that \(checker.program) here does not know: \(repair.unknownFeatures.joined(separator: ", ")); "
-                    + "check it with a newer one, in the guest perhaps, or its superblock is damaged")
         case .gaveUp(let why): return .settled(.unrepaired, why)
         case .nothingWrong, .repaired: break
         }
@@ -153,10 +146,9 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             var run: Run
             switch checker {
             case .ext:
-                let superblock = try ExtSuperblock(device: device.path)
+                let needsReplay = try ExtSuperblock(device: device.path)?.needsReplay ?? false
                 run = try await self.run(checker, .readWrite, on: device, filed, log: log)
-                run.unknownFeatures = superblock?.unknownFeatures ?? []
-                if superblock?.needsReplay == true {
+                if needsReplay {
                     run.isChanged = true
                     run.change = "its journal was replayed"
                 }
