@@ -15,7 +15,7 @@ struct Arguments {
     private(set) var verb: String?
     /// What is neither an option, nor the value of one, nor the verb.
     private(set) var words: [String] = []
-    /// Where no verb was written, the word in the place of one; nil where there is none, or only behind `--`.
+    /// Where no verb was written, the word in the place of one: the first, also behind `--`; nil where there is none.
     private(set) var wordInPlaceOfVerb: String?
 
     /// Finds the verb.
@@ -45,10 +45,7 @@ struct Arguments {
                 ordered.append(rest.removeFirst())
             }
         }
-        if verb == nil {
-            try refuseVerbs(vocabulary)
-            wordInPlaceOfVerb = words.first
-        }
+        if verb == nil { try refuseVerbs(vocabulary) }
         if verb == "help" {
             // Whoever asks for help gets it.
             ordered = words
@@ -56,6 +53,7 @@ struct Arguments {
             try vocabulary.refuse(options, of: verb ?? vocabulary.defaultVerb)
         }
         words += arguments[end...].dropFirst()
+        if verb == nil { wordInPlaceOfVerb = words.first }
         ordered += arguments[end...]
         if let verb { ordered.insert(verb, at: 0) }
     }

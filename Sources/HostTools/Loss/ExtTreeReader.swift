@@ -172,6 +172,7 @@ struct ExtTreeReader {
                 let mask: UInt32 = geometry.descriptorSize >= 64 ? ~0 : 0xFFFF
                 return map.crc32c(seed: geometry.checksumSeed) & mask == description.inodeMapChecksum ? map : nil
             }
+            guard description.freeInodes <= geometry.inodesPerGroup else { return nil }
             let used = map.all.reduce(0) { $0 + UInt64($1.nonzeroBitCount) }
             let padding = UInt64(map.count * 8) - geometry.inodesPerGroup
             return used - min(used, padding) == geometry.inodesPerGroup - description.freeInodes
@@ -457,8 +458,9 @@ extension ExtGeometry {
 }
 
 extension Bytes {
-    /// Whether it is an inode that is free: never used, or deleted.
-    fileprivate var isDeletedInode: Bool { le16(0x1A) == 0 && le32(0x14) != 0 }
+    /// Whether it is an inode of a file that was deleted, also of one that somebody had open still: that has no time of deletion
+    /// yet. One that was only zeroed is neither.
+    fileprivate var isDeletedInode: Bool { le16(0x1A) == 0 && (le32(0x14) != 0 || le16(0) != 0) }
 
     /// Stands for these bytes.
     var hash: Int {

@@ -229,8 +229,9 @@ struct XFSTreeReader {
     private mutating func readFolder(_ inode: XFSInode, _ runs: [Run]) {
         let perBlock = UInt64(geometry.folderBlockSize) / geometry.blockSize
         var pieces: [UInt64: [UInt64]] = [:]
-        for run in runs {
-            for index in 0..<run.count where (run.logical + index) * geometry.blockSize < Self.namesEnd {
+        let end = Self.namesEnd / geometry.blockSize
+        for run in runs where run.logical < end {
+            for index in 0..<min(run.count, end - run.logical) {
                 // Names lie at the front, and no folder has a million of these blocks.
                 guard pieces.count < 1 << 20 else { break }
                 pieces[(run.logical + index) / perBlock, default: []].append(run.block + index)
