@@ -12,6 +12,8 @@ struct DomainUsesReader {
     private struct Named: Sendable {
         var id: DomainID
         var names: Set<NamedFiles.Name>
+        /// What could not be looked at, and why that matters.
+        var warnings: [String] = []
     }
 
     /// Reads every domain of the host.
@@ -21,6 +23,7 @@ struct DomainUsesReader {
         let named = try await domains()
         let (found, unread) = try await Self.look(at: named)
         var uses = found
+        uses.warnings += named.flatMap(\.warnings)
         for image in unread { await add(image, to: &uses) }
         return uses
     }
@@ -33,11 +36,21 @@ struct DomainUsesReader {
         var domains: [Named] = []
         for id in try await connection.listDomains() {
             var xmls: [String] = []
+            var warnings: [String] = []
             do throws(LibvirtError) {
                 xmls.append(try await connection.xml(of: id, .inactive))
                 if active.contains(id) { xmls.append(try await connection.xml(of: id)) }
                 // Its next start takes the disks that were its own when it was saved.
-                if saved.contains(id) { xmls.append(try await connection.managedSaveXML(of: id)) }
+                if saved.contains(id) {
+                    do throws(LibvirtError) {
+                        xmls.append(try await connection.managedSaveXML(of: id))
+                    } catch {
+                        // A torn save of one domain holds up no other.
+                        warnings.append(
+                            "\(id.name): its managed save can't be read (\(error.message)); whether it uses the disk too could "
+                                + "not be seen")
+                    }
+                }
                 if withSnapshots.contains(id) { xmls += try await connection.snapshotXMLs(of: id) }
             } catch {
                 // One that vanishes meanwhile uses nothing.
@@ -46,7 +59,7 @@ struct DomainUsesReader {
                 }
                 continue
             }
-            var named = Named(id: id, names: [])
+            var named = Named(id: id, names: [], warnings: warnings)
             for xml in xmls {
                 let files: NamedFiles
                 do {

@@ -20,16 +20,19 @@ struct KeptOverlays: Sendable {
         try await mapping.withDevice(for: whole, access: .readWrite) { try $0.sync() }
         let name = "\(FileName.safe(domain))-\(FileName.safe(overlay.disk.target))-\(run).qcow2"
         let path = "\(folder)/\(name)"
-        try Files.create(path)
+        // Whoever finds one with its own name has all of it.
+        let part = "\(path).part"
+        try Files.create(part)
         do {
             _ = try await runner.output(
-                of: Command("cp", ["--reflink=auto", "--sparse=always", overlay.path, path], timeout: .seconds(3600)))
-            try Files.sync(path)
-            try Files.sync(folder)
-            let check = try await QemuImage(runner: runner).check(path: path, format: "qcow2", opening: .imageAlone)
+                of: Command("cp", ["--reflink=auto", "--sparse=always", overlay.path, part], timeout: .seconds(3600)))
+            try Files.sync(part)
+            let check = try await QemuImage(runner: runner).check(path: part, format: "qcow2", opening: .imageAlone)
             guard check != .corrupt else { throw DomainProblem("\(path): the copy is not whole") }
+            try Files.rename(part, to: path)
+            try Files.sync(folder)
         } catch {
-            try? Files.remove(path)
+            try? Files.remove(part)
             throw error
         }
         return path
