@@ -11,74 +11,15 @@ struct LossTests {
         let folder = "\(TestHost.folder)/mutations"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         for seed in Mutations.seeds {
-            for specimen in Specimen.allCases where Mutations.include(specimen) {
-                let trial = try await attempt(specimen, seed, folder)
-                print("TRIAL \(specimen) \(seed) \(trial)")
-                #expect(!trial.hasPrefix("MISSED"), "\(specimen), seed \(seed): \(trial)")
+            for specimen in Specimen.mountable where Mutations.include(specimen) {
+                let trial = LossTrial(specimen: specimen, path: "\(folder)/\(specimen)-\(seed)")
+                let result = try await trial.run { path in
+                    var generator = SeededGenerator(seed: seed, for: specimen.rawValue)
+                    return try await Mutation(of: path, specimen.filesystem, using: &generator).description
+                }
+                print("TRIAL \(specimen) \(seed) \(result)")
+                #expect(!result.hasPrefix("MISSED"), "\(specimen), seed \(seed): \(result)")
             }
         }
-    }
-
-    private func attempt(_ specimen: Specimen, _ seed: UInt64, _ folder: String) async throws -> String {
-        let original = "\(folder)/\(specimen)-\(seed)"
-        try await specimen.make(at: original)
-        let kind = specimen.filesystem
-        let whole = "\(original).whole"
-        try FileManager.default.copyItem(atPath: original, toPath: whole)
-        if kind.isExt { try await Tool.output(of: "e2fsck", ["-fy", whole], allowed: [0, 1]) }
-        let truth = try #require(await MountedTree(of: whole, kind))
-        var generator = SeededGenerator(seed: seed, for: specimen.rawValue)
-        let mutation = try await Mutation(of: original, kind, using: &generator)
-        let repaired = "\(original).repaired"
-        try await Tool.output(of: "cp", ["--sparse=always", original, repaired])
-        let keeps = ProcessInfo.processInfo.environment["MUTATION_KEEP"] != nil
-        defer {
-            if !keeps { for path in [original, whole, repaired] { try? FileManager.default.removeItem(atPath: path) } }
-        }
-        var log = ""
-        var isSound = false
-        for _ in 0..<3 where !isSound {
-            let run: ToolResult
-            switch kind {
-            case .ext2, .ext3, .ext4: run = try await Tool.run("e2fsck", ["-f", "-y", repaired])
-            case .vfat: run = try await Tool.run("fsck.fat", ["-a", repaired])
-            case .xfs: run = try await Tool.run("xfs_repair", ["-e", "-f", repaired])
-            }
-            log += run.output + run.errorOutput
-            if keeps { try log.write(toFile: "\(original).log", atomically: false, encoding: .utf8) }
-            guard kind.isExt ? run.exitStatus < 4 : [0, 1, 4].contains(run.exitStatus) else {
-                return "gave-up \(run.exitStatus) | \(mutation)"
-            }
-            isSound = try await kind.isSound(repaired)
-            if run.exitStatus == 0, isSound, try await kind.isSound(original) { return "clean | \(mutation)" }
-        }
-        guard isSound else { return "unsound | \(mutation)" }
-        guard let now = try await MountedTree(of: repaired, kind) else { return "unmountable | \(mutation)" }
-        let all = truth.lost(in: now)
-        let damaged = try? await MountedTree(of: original, kind)
-        let lost = damaged.map { truth.lost(in: now, seenIn: $0) } ?? all
-        let count = try LossMeasurement.count(of: kind.rawValue, original: original, repaired: repaired)
-        let truly = lost.isEmpty ? "none" : lost.count * 10 > truth.entries.count ? "heavy" : "minor"
-        let verdict = count.level
-        let isHeavy = all.count * 10 > truth.entries.count
-        let sign =
-            verdict == truly
-            ? "ok"
-            : verdict == "none" || truly == "heavy"
-                ? "MISSED" : verdict == "heavy" ? (isHeavy ? "ok" : "FALSEHEAVY") : "falseminor"
-        let unseen = all.count - lost.count
-        return
-            "\(sign) truth \(truly) \(lost.count)\(unseen > 0 ? "+\(unseen) unseen" : "")/\(truth.entries.count) measured \(verdict) \(count.words) | \(mutation) | \(lost.prefix(4))"
-    }
-}
-
-extension LossCount {
-    var level: String {
-        let kept = after - altered
-        if hasNewRoot || (before - kept) * 10 > before { return "heavy" }
-        return kept == before && doubtful == 0 && !isIncomplete ? "none" : "minor"
-    }
-    var words: String {
-        "before \(before) after \(after) reconnected \(reconnected) moved \(moved) altered \(altered) doubtful \(doubtful)\(hasNewRoot ? " NEWROOT" : "")\(isIncomplete ? " incomplete" : "")"
     }
 }

@@ -33,10 +33,11 @@ struct LossLevelTests {
         Example(.heavy, "1,300 of 2,000 files lost (1,300 with other content)") {
             ($0.before, $0.after, $0.altered) = (2000, 2000, 1300)
         },
-        // A handful without a name is nothing to be afraid of, however few files there are; files that had a name are.
-        Example(.minor, "3 of 5 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (5, 2, 3) },
+        // A handful without a name is nothing to be afraid of, where most files stayed; files that had a name are.
+        Example(.minor, "3 of 7 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (7, 4, 3) },
+        Example(.heavy, "3 of 5 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (5, 2, 3) },
         Example(.minor, "2 of 2 files lost (2 gone)") { ($0.before, $0.unnamed) = (2, 2) },
-        Example(.minor, "3 of 3 files lost (1 gone, 2 in lost+found)") {
+        Example(.heavy, "3 of 3 files lost (1 gone, 2 in lost+found)") {
             ($0.before, $0.reconnected, $0.unnamed) = (3, 2, 1)
         },
         Example(.heavy, "4 of 4 files lost (4 gone)") { ($0.before, $0.unnamed) = (4, 4) },

@@ -7,14 +7,20 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
     case ext4WithJournal
     case ext4WithoutChecksums
     case ext4InlineData
+    case ext4Clusters
     case ext3
     case ext3WithJournal
     case ext2
     case xfs
     case xfsManyGroups
+    case xfsWholeChunks
+    case xfsVersion4
     case fat12
     case fat16
     case fat32
+
+    /// Those that every kernel can mount.
+    public static let mountable = allCases.filter { $0 != .xfsVersion4 }
 
     /// Its name.
     public var description: String { rawValue }
@@ -22,10 +28,11 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
     /// Whose checker repairs it.
     public var filesystem: Filesystem {
         switch self {
-        case .ext4, .ext4SmallBlocks, .ext4WithJournal, .ext4WithoutChecksums, .ext4InlineData: .ext4
+        case .ext4, .ext4SmallBlocks, .ext4WithJournal, .ext4WithoutChecksums, .ext4InlineData, .ext4Clusters:
+            .ext4
         case .ext3, .ext3WithJournal: .ext3
         case .ext2: .ext2
-        case .xfs, .xfsManyGroups: .xfs
+        case .xfs, .xfsManyGroups, .xfsWholeChunks, .xfsVersion4: .xfs
         case .fat12, .fat16, .fat32: .vfat
         }
     }
@@ -72,11 +79,16 @@ public enum Specimen: String, CaseIterable, Sendable, CustomStringConvertible {
         case .ext4InlineData:
             try await Tool.output(
                 of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-O", "inline_data", "-d", tree, path])
+        case .ext4Clusters:
+            try await Tool.output(
+                of: "mke2fs", ext + ["-t", "ext4", "-b", "1024", "-C", "4096", "-O", "bigalloc", "-d", tree, path])
         case .ext3, .ext3WithJournal:
             try await Tool.output(of: "mke2fs", ext + ["-t", "ext3", "-b", "1024", "-d", tree, path])
         case .ext2: try await Tool.output(of: "mke2fs", ext + ["-t", "ext2", "-b", "1024", "-d", tree, path])
         case .xfs: try await buildXFS(["-m", "uuid=00000000-0000-4000-8000-000000000002"], tree, path)
         case .xfsManyGroups: try await buildXFS(["-d", "agcount=2", "-b", "size=1024"], tree, path)
+        case .xfsWholeChunks: try await buildXFS(["-i", "sparse=0"], tree, path)
+        case .xfsVersion4: try await buildXFS(["-m", "crc=0", "-d", "agcount=2"], tree, path)
         case .fat12: try await buildFAT(["-F", "12", "-s", "8"], tree, path)
         case .fat16: try await buildFAT(["-F", "16", "-s", "2"], tree, path)
         case .fat32: try await buildFAT(["-F", "32", "-s", "1"], tree, path)

@@ -17,7 +17,8 @@ struct ExtGeometry: Hashable {
     let hasDescriptorChecksums: Bool
     let checksumSeed: UInt32
     let uuid: [UInt8]
-    /// Whether a journal must be replayed.
+    let hasJournal: Bool
+    /// Whether it says that the journal must be replayed.
     let needsReplay: Bool
     let journal: UInt64
     /// Inodes below this one are the filesystem's own.
@@ -46,6 +47,7 @@ struct ExtGeometry: Hashable {
         uuid = Array(block.part(0x68, 16).all)
         checksumSeed =
             incompatible & 0x2000 != 0 ? block.le32(0x270) : block.part(0x68, 16).crc32c(seed: ~0)
+        hasJournal = block.le32(0x5C) & 0x4 != 0
         needsReplay = incompatible & 0x4 != 0
         journal = UInt64(block.le32(0xE0))
         firstInode = block.le32(0x4C) == 0 ? 11 : UInt64(block.le32(0x54))
@@ -54,7 +56,7 @@ struct ExtGeometry: Hashable {
     }
 
     private var isPlausible: Bool {
-        guard firstBlock <= 1, blocksPerGroup > 0, blocksPerGroup <= 1 << 20, blockCount > firstBlock,
+        guard firstBlock <= 1, blocksPerGroup > 0, blocksPerGroup <= 1 << 28, blockCount > firstBlock,
             blockCount < 1 << 48, inodesPerGroup > 0, inodesPerGroup <= blockSize * 8
         else { return false }
         return inodeSize >= 128 && inodeSize <= Int(blockSize) && inodeSize.nonzeroBitCount == 1
@@ -96,7 +98,9 @@ struct ExtGeometry: Hashable {
         let meta = group / descriptorsPerBlock
         let within = group % descriptorsPerBlock * UInt64(descriptorSize)
         guard let firstMetaGroup, meta >= firstMetaGroup else {
-            return start(of: copy) + (1 + meta) * blockSize + within
+            // With bigalloc the first group begins at block 0 also where blocks are so small that the superblock is in the next.
+            let first = copy == 0 && firstBlock == 0 && blockSize == 1024 ? blockSize : 0
+            return start(of: copy) + first + (1 + meta) * blockSize + within
         }
         // With meta_bg each stretch of groups has its descriptors in its first, second and last group.
         let holder = meta * descriptorsPerBlock + (copy == 0 ? 0 : 1)
@@ -116,8 +120,11 @@ struct ExtGroup {
     let freeInodes: UInt64
     /// Whether it has a checksum that is right; nil where it has none.
     let isRight: Bool?
+    /// Whether it is a copy: the kernel doesn't keep those, so that the group may hold much that they know nothing of.
+    let isCopy: Bool
 
-    init(_ bytes: Bytes, number: UInt64, _ geometry: ExtGeometry) {
+    init(_ bytes: Bytes, number: UInt64, isCopy: Bool, _ geometry: ExtGeometry) {
+        self.isCopy = isCopy
         let isLarge = bytes.count >= 64
         func number64(_ low: Int, _ high: Int) -> UInt64 {
             UInt64(bytes.le32(low)) | (isLarge ? UInt64(bytes.le32(high)) << 32 : 0)

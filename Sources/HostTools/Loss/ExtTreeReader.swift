@@ -28,12 +28,13 @@ struct ExtTreeReader {
     /// - Returns: nil where nothing can be read.
     static func tree(of device: DeviceReader, besides sister: DeviceReader? = nil) -> FileTree? {
         var lacksJournal = false
-        if let first = superblock(device, at: 1024) ?? sister.flatMap({ superblock($0, at: 1024) }), first.needsReplay {
+        // Where the superblock is a copy, only the journal says whether it holds changes: e2fsck replays it then, too.
+        if let first = superblock(device, at: 1024) ?? sister.flatMap({ superblock($0, at: 1024) }), first.hasJournal {
             let reader = ExtTreeReader(device, first, isOriginal: true)
             if let journal = reader.journal {
                 device.replace(journal.blocks, escaped: journal.escaped, blockSize: first.blockSize)
             } else {
-                lacksJournal = true
+                lacksJournal = first.needsReplay
             }
         }
         var best: FileTree?
@@ -88,7 +89,7 @@ struct ExtTreeReader {
         for copy in [0] + geometry.backups.prefix(3) {
             let place = geometry.descriptorPlace(of: group, in: copy)
             guard let bytes = device.read(at: place, count: geometry.descriptorSize) else { continue }
-            let description = ExtGroup(bytes, number: group, geometry)
+            let description = ExtGroup(bytes, number: group, isCopy: copy != 0, geometry)
             guard description.table > geometry.firstBlock, description.table < geometry.blockCount else { continue }
             if copy == 0, description.isRight == true { return [description] }
             if !found.contains(where: { $0.table == description.table }) { found.append(description) }
@@ -129,7 +130,7 @@ struct ExtTreeReader {
             var unlike: [UInt64] = []
             var index: UInt64 = 0
             // Old descriptors call inodes unused that came later; only a checksum tells them from what lay there before.
-            let looksBehind = isOriginal && geometry.hasChecksums
+            let looksBehind = description.isCopy || isOriginal && geometry.hasChecksums
             while index < used || looksBehind && index < geometry.inodesPerGroup {
                 let isBehind = index >= used
                 let count =
@@ -150,7 +151,7 @@ struct ExtTreeReader {
                 }
                 index += count
                 if isBehind {
-                    guard inodes.count > known else { break }
+                    guard inodes.count > known || description.isCopy else { break }
                     used = index
                 }
             }

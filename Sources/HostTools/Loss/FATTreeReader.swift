@@ -12,7 +12,7 @@ struct FATTreeReader {
     private let clusterCount: UInt32
     private let rootCluster: UInt32
     private var tables: [[UInt32]] = []
-    private var tree = FileTree(root: 1)
+    private var tree = FileTree(root: 1, hasInodes: false)
     private var ids: Set<UInt64> = []
     /// Clusters that belong to something.
     private var owned: [Bool] = []
@@ -293,7 +293,7 @@ struct FATTreeReader {
     // MARK: Chains without a name
 
     private mutating func addChainsWithoutName() {
-        while true {
+        for round in 0... {
             var isNext = [Bool](repeating: false, count: owned.count)
             for table in tables {
                 for entry in table where isCluster(entry) { isNext[Int(entry)] = true }
@@ -301,12 +301,24 @@ struct FATTreeReader {
             let used = (2..<owned.count).filter { index in
                 !owned[index] && tables.contains { $0[index] != 0 && $0[index] != Self.bad }
             }
-            guard !used.isEmpty else { return }
-            let heads = used.filter { !isNext[$0] }
+            let heads = used.filter { !isNext[$0] }.map { UInt32($0) }
             guard !heads.isEmpty else { return }
-            for head in heads where !owned[head] { addChain(from: UInt32(head)) }
+            for head in round < Self.limits.depth ? outermost(of: heads) : heads where !owned[Int(head)] {
+                addChain(from: head)
+            }
             readFolders()
         }
+    }
+
+    /// Folders that are in none of the others, where any is a folder: what they hold has a name.
+    private func outermost(of heads: [UInt32]) -> [UInt32] {
+        let inner = heads.filter(isFolderStart)
+        let known = Set(inner)
+        let outer = inner.filter { head in
+            guard let above = device.read(at: place(of: head) + 32, count: 32) else { return true }
+            return !known.contains(UInt32(above.le16(26)) | (rootCluster > 0 ? UInt32(above.le16(20)) << 16 : 0))
+        }
+        return [outer, inner].first { !$0.isEmpty } ?? heads
     }
 
     private mutating func addChain(from head: UInt32) {
@@ -318,7 +330,9 @@ struct FATTreeReader {
         for cluster in chain.clusters { owned[Int(cluster)] = true }
         owned[Int(head)] = true
         let id = id(ofChain: head)
-        tree.items.append(.init(id: id, content: content.finalize(), isDoubtful: true))
+        let isDisputed = !isFolder && tables.contains { $0[Int(head)] == 0 }
+        tree.items.append(
+            .init(id: id, content: content.finalize(), isDoubtful: true, isDisputed: isDisputed))
         if isFolder { folders.append(Folder(id: id, cluster: head, above: [head])) }
     }
 }

@@ -10,6 +10,8 @@ struct FileTree {
         /// Whether something that describes it failed its own checksum or contradicts itself: a checker may keep it, and nobody
         /// knows whether it is what it was.
         var isDoubtful = false
+        /// Whether one of two tables that should be alike knows nothing of it.
+        var isDisputed = false
     }
 
     /// A name in a folder.
@@ -26,6 +28,8 @@ struct FileTree {
 
     /// The root folder.
     var root: UInt64
+    /// Whether a file is known by a number that it keeps wherever its name is.
+    var hasInodes = true
     /// Whether it could be found at its place.
     var hasRoot = false
     /// Everything in use, besides the filesystem's own inodes.
@@ -56,7 +60,7 @@ public struct LossCount: Hashable, Sendable, Codable {
     public var reconnected = 0
     /// How many are somewhere else than they were.
     public var moved = 0
-    /// How many of those that are nowhere any more had no name before.
+    /// How many of those that are nowhere any more had no name before, and only one of two tables knew them.
     public var unnamed = 0
     /// How many of those that are at their place have other content, or lost some.
     public var altered = 0
@@ -103,11 +107,20 @@ extension LossCount {
                 if !old.hasName(id) { nameless += 1 }
             } else if remains != nil, new.isReachable(id) {
                 moved += 1
-            } else if item != nil, !old.hasName(id) {
+            } else if item?.isDisputed == true, !old.hasName(id) {
                 unnamed += 1
             }
         }
         self.before += max(0, gone - nameless)
+        if after.hasInodes { countFoundLater(old, new) }
+    }
+
+    /// Counts what nothing told of in the original, and a checker found all the same: what lies in lost+found now was somewhere.
+    private mutating func countFoundLater(_ old: Index, _ new: Index) {
+        for id in new.ids where new.isBelowLostAndFound(id) && !new.isLostAndFound(id) && !old.knows(id) {
+            before += 1
+            reconnected += 1
+        }
     }
 
     /// What is at its place still: in a folder that is at its place, under each of its names that are certain, or under one of those
@@ -190,6 +203,7 @@ extension LossCount {
             return names[start...].prefix { $0.folder == folder }
         }
 
+        func knows(_ id: UInt64) -> Bool { hasName(id) || item(id) != nil }
         func isFolder(_ id: UInt64) -> Bool { !names(in: id).isEmpty }
         func hasName(_ id: UInt64) -> Bool { counts[id] != nil }
         func certainNames(of id: UInt64) -> Int { counts[id] ?? 0 }

@@ -28,7 +28,9 @@ public enum LossMeasurement {
         case "xfs": read = XFSTreeReader.tree
         default: throw Failure(description: "the files of \(type) can't be counted")
         }
-        guard let new = read(after, nil) else { throw Failure(description: "the repaired filesystem can't be read") }
+        guard let new = read(after, nil), new.hasRoot, !new.lacksItems, !new.lacksNames else {
+            throw Failure(description: "the repaired filesystem can't be read whole")
+        }
         guard let old = read(before, after) else { throw Failure(description: "the original can't be read") }
         return LossCount(from: old, to: new)
     }

@@ -1,15 +1,15 @@
 /// Reads the files and folders of an XFS, whole or damaged.
 ///
-/// Inodes are found in three ways, of which each finds what another misses where something is damaged: by the trees of the allocation
-/// groups, by the names in folders (an inode's number says where it is), and beside inodes that were found, since they are
-/// allocated by 64. The log is not replayed: xfs_repair does not either.
+/// Inodes are found in four ways, of which each finds what another misses where something is damaged: by the trees of the allocation
+/// groups, by the names in folders (an inode's number says where it is), beside inodes that were found, since many are allocated at
+/// once, and where a group's tree can't be read by a search of the whole group. The log is not replayed: xfs_repair does not either.
 /// Layout: the kernel's fs/xfs/libxfs/xfs_format.h and xfs_da_format.h.
 struct XFSTreeReader {
     private let device: DeviceReader
     private let geometry: XFSGeometry
     private var tree: FileTree
-    /// First numbers of the 64 inodes each that were read.
-    private var chunks: Set<UInt64> = []
+    /// First numbers of the clumps that were read.
+    private var clumps: Set<UInt64> = []
     private var waiting: [UInt64] = []
     /// Inodes of allocated chunks that are in use by the tree of their group, and are none.
     private var missing: [UInt64] = []
@@ -39,9 +39,14 @@ struct XFSTreeReader {
     }
 
     private mutating func read() {
-        for group in 0..<geometry.groupCount { readGroup(group) }
+        for group in 0..<geometry.groupCount where !readGroup(group) { search(group) }
         wantInode(geometry.root)
-        while let chunk = waiting.popLast() { readChunk(chunk, used: nil) }
+        while let clump = waiting.popLast() {
+            // Many inodes are allocated at once, but where they begin isn't known.
+            guard readInodes(from: clump, count: clumpSize, used: nil) else { continue }
+            waiting.append(clump &+ clumpSize)
+            if clump >= clumpSize { waiting.append(clump - clumpSize) }
+        }
         let found = Set(tree.items.map(\.id))
         for number in missing where !found.contains(number) && !geometry.ownInodes.contains(number) {
             tree.items.append(.init(id: number, content: 0, isDoubtful: true))
@@ -50,72 +55,121 @@ struct XFSTreeReader {
 
     // MARK: Inodes by the trees of the groups
 
-    private mutating func readGroup(_ group: UInt64) {
+    /// - Returns: whether all of the group's inodes are known now.
+    private mutating func readGroup(_ group: UInt64) -> Bool {
         let place = geometry.place(ofBlock: 0, in: group) + 2 * geometry.sectorSize
         guard let head = device.read(at: place, count: Int(geometry.sectorSize)), head.be32(0) == 0x5841_4749,
             UInt64(head.be32(8)) == group
-        else {
-            tree.lacksItems = true
-            return
+        else { return false }
+        var listed: UInt64 = 0
+        guard readInodeTree(UInt64(head.be32(20)), level: Int(head.be32(24)) - 1, in: group, &listed) else {
+            return false
         }
-        readInodeTree(UInt64(head.be32(20)), level: Int(head.be32(24)) - 1, in: group)
+        // Without checksums the number of inodes is all that tells a whole tree.
+        return geometry.hasChecksums || listed == UInt64(head.be32(16))
     }
 
-    private mutating func readInodeTree(_ block: UInt64, level: Int, in group: UInt64) {
+    /// - Parameter listed: how many inodes are in it is added to this.
+    /// - Returns: whether all of it could be read and makes sense.
+    private mutating func readInodeTree(
+        _ block: UInt64, level: Int, in group: UInt64, _ listed: inout UInt64
+    ) -> Bool {
         let header = geometry.hasChecksums ? 56 : 16
+        let place = geometry.place(ofBlock: block, in: group)
         guard level >= 0, level < 9, block > 0, block < geometry.blocksPerGroup,
-            let bytes = device.read(at: geometry.place(ofBlock: block, in: group), count: Int(geometry.blockSize)),
+            let bytes = device.read(at: place, count: Int(geometry.blockSize)),
             bytes.be32(0) == (geometry.hasChecksums ? 0x4941_4233 : 0x4941_4254), Int(bytes.be16(4)) == level
-        else {
-            tree.lacksItems = true
-            return
-        }
-        let isRight = !geometry.hasChecksums || bytes.le32(52) == ~bytes.crc32c(seed: ~0, hole: 52..<56)
-        if !isRight { tree.lacksItems = true }
+        else { return false }
+        let isRight =
+            !geometry.hasChecksums
+            || bytes.le32(52) == ~bytes.crc32c(seed: ~0, hole: 52..<56) && bytes.be64(16) == place / 512
+        var isWhole = isRight
         let count = Int(bytes.be16(6))
-        guard level > 0 else {
-            for index in 0..<min(count, (bytes.count - header) / 16) {
-                let record = bytes.part(header + index * 16, 16)
-                let first = geometry.inode(UInt64(record.be32(0)), in: group)
-                guard first % 64 == 0 || !isRight else {
-                    tree.lacksItems = true
-                    continue
-                }
-                // Bits of holes are set in the mask of free inodes.
-                readChunk(first, used: isRight ? ~record.be64(8) : nil)
-            }
-            return
-        }
-        let capacity = (bytes.count - header) / 8
+        let capacity = (bytes.count - header) / (level > 0 ? 8 : 16)
+        if count > capacity { isWhole = false }
         for index in 0..<min(count, capacity) {
-            readInodeTree(UInt64(bytes.be32(header + capacity * 4 + index * 4)), level: level - 1, in: group)
+            guard level == 0 else {
+                let child = UInt64(bytes.be32(header + capacity * 4 + index * 4))
+                if !readInodeTree(child, level: level - 1, in: group, &listed) { isWhole = false }
+                continue
+            }
+            let record = bytes.part(header + index * 16, 16)
+            let first = geometry.inode(UInt64(record.be32(0)), in: group)
+            guard first % clumpSize == 0, geometry.place(ofInode: first) != nil else {
+                isWhole = false
+                continue
+            }
+            listed += geometry.hasSparseInodes ? UInt64(record.u8(6)) : Self.recordSize
+            // Bits of holes are set in the mask of free inodes.
+            readInodes(from: first, count: Self.recordSize, used: isRight ? ~record.be64(8) : nil)
+        }
+        return isWhole
+    }
+
+    /// Looks through a whole group for blocks that hold inodes.
+    private mutating func search(_ group: UInt64) {
+        let step = max(1, (1 << 20) / geometry.blockSize)
+        for start in stride(from: 0, to: geometry.blocksPerGroup, by: Int(step)) {
+            let place = geometry.place(ofBlock: start, in: group)
+            guard place < device.size else { return }
+            let wanted = min(step, geometry.blocksPerGroup - start) * geometry.blockSize
+            guard let bytes = device.read(at: place, count: Int(min(wanted, device.size - place))) else {
+                tree.lacksItems = true
+                continue
+            }
+            for offset in stride(from: 0, to: bytes.count, by: geometry.inodeSize)
+            where bytes.be16(offset) == XFSInode.magic {
+                let block = start + UInt64(offset) / geometry.blockSize
+                let first = geometry.inode(block << geometry.inodeShift, in: group)
+                let within = UInt64(offset) % geometry.blockSize / UInt64(geometry.inodeSize)
+                readInodes(from: first + within / clumpSize * clumpSize, count: clumpSize, used: nil)
+            }
         }
     }
 
-    /// Reads the 64 inodes from a number on.
+    // MARK: Inodes
+
+    /// How many inodes a record of a group's tree stands for.
+    private static var recordSize: UInt64 { 64 }
+
+    /// How many inodes are read or left at once: those of a block, or of a part of one.
+    private var clumpSize: UInt64 { min(Self.recordSize, geometry.inodesPerBlock) }
+
+    /// Reads inodes from a number on, but those that were read before.
     ///
     /// - Parameter used: a bit for each that its group's tree calls used; nil where that is not known.
-    private mutating func readChunk(_ first: UInt64, used: UInt64?) {
-        guard chunks.insert(first).inserted, chunks.count < 1 << 22, let place = geometry.place(ofInode: first) else {
-            return
-        }
+    /// - Returns: whether any was there, in use or not.
+    @discardableResult
+    private mutating func readInodes(from first: UInt64, count: UInt64, used: UInt64?) -> Bool {
+        guard let place = geometry.place(ofInode: first) else { return false }
         let size = geometry.inodeSize
-        let bytes = device.read(at: place, count: 64 * size)
-        for index in 0..<64 {
-            let number = first + UInt64(index)
-            let raw = bytes?.part(index * size, size) ?? device.read(at: place + UInt64(index * size), count: size)
-            if let raw, let inode = XFSInode(number, raw, geometry) {
-                add(inode)
-            } else if let used, used >> UInt64(index) & 1 == 1, !(raw?.isFreeInode ?? false) {
-                missing.append(number)
+        var bytes: Bytes?
+        var isAny = false
+        for clump in stride(from: 0, to: count, by: Int(clumpSize)) {
+            guard clumps.count < 1 << 22, clumps.insert(first + clump).inserted else { continue }
+            bytes = bytes ?? device.read(at: place, count: Int(count) * size)
+            for index in clump..<clump + clumpSize {
+                let number = first + index
+                let offset = Int(index) * size
+                guard let raw = bytes?.part(offset, size) ?? device.read(at: place + UInt64(offset), count: size) else {
+                    if let used, used >> index & 1 == 1 { missing.append(number) }
+                    continue
+                }
+                if raw.be16(0) == XFSInode.magic { isAny = true }
+                if let inode = XFSInode(number, raw, geometry) {
+                    add(inode)
+                } else if let used, used >> index & 1 == 1, !XFSInode.isNobodys(raw, geometry) {
+                    missing.append(number)
+                }
             }
         }
+        return isAny
     }
 
     /// Sees to it that an inode is read.
     private mutating func wantInode(_ number: UInt64) {
-        let first = number / 64 * 64
-        if !chunks.contains(first) { waiting.append(first) }
+        let first = number / clumpSize * clumpSize
+        if !clumps.contains(first) { waiting.append(first) }
     }
 
     private mutating func add(_ inode: XFSInode) {
@@ -328,11 +382,6 @@ struct XFSTreeReader {
     }
 }
 
-extension Bytes {
-    /// Whether it is a free inode: its mode is 0, and nothing names it.
-    fileprivate var isFreeInode: Bool { be16(0) == 0x494E && be16(2) == 0 && be32(16) == 0 }
-}
-
 /// An inode in use.
 private struct XFSInode {
     let number: UInt64
@@ -351,17 +400,30 @@ private struct XFSInode {
 
     var isFolder: Bool { kind >> 12 == 0x4 }
 
+    /// "IN".
+    static let magic: UInt16 = 0x494E
+
+    /// Whether it is a free inode, or that of a file which was deleted while somebody had it open: nothing names it.
+    static func isNobodys(_ raw: Bytes, _ geometry: XFSGeometry) -> Bool {
+        guard raw.be16(0) == magic, raw.u8(4) == 1 ? raw.be16(6) == 0 : raw.be32(16) == 0 else { return false }
+        return raw.be16(2) == 0 || !geometry.hasChecksums || hasRightChecksum(raw)
+    }
+
+    private static func hasRightChecksum(_ raw: Bytes) -> Bool {
+        raw.le32(100) == ~raw.crc32c(seed: ~0, hole: 100..<104)
+    }
+
     /// - Returns: nil where it is not in use, or is none.
     init?(_ number: UInt64, _ raw: Bytes, _ geometry: XFSGeometry) {
         kind = raw.be16(2)
         let version = raw.u8(4)
-        guard raw.be16(0) == 0x494E, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12),
+        guard raw.be16(0) == Self.magic, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12),
             (1...3).contains(version),
             version == 1 ? raw.be16(6) > 0 : raw.be32(16) > 0
         else { return nil }
         var isRight = true
         if geometry.hasChecksums {
-            isRight = raw.le32(100) == ~raw.crc32c(seed: ~0, hole: 100..<104)
+            isRight = Self.hasRightChecksum(raw)
             // What lay there before the filesystem was made, or belongs elsewhere.
             guard isRight || raw.be64(152) == number || raw.part(160, 16).all.elementsEqual(geometry.uuid) else {
                 return nil

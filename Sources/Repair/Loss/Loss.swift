@@ -55,13 +55,15 @@ public struct Loss: Hashable, Sendable {
         level = touchesFiles ? .heavy : .minor
     }
 
-    /// So few that were put into lost+found, or had no name before, are no heavy loss, however few files there are.
+    /// So few that were put into lost+found, or had no name before, are no heavy loss where most files stayed at their place.
     private static var mostNameless: Int { 3 }
 
     private static func level(of count: LossCount) -> Level {
         // What every unclean end leaves on a small FAT: a few chains that have no name, and never had one; or that only one of its two
         // tables knows.
-        let isHandful = count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
+        let isHandful =
+            count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
+            && (count.reconnected == 0 || count.after * 2 > count.before)
         if count.hasNewRoot || count.lost * 10 > count.before && !isHandful { return .heavy }
         return count.lost == 0 && count.doubtful == 0 && !count.isIncomplete ? .none : .minor
     }
