@@ -132,6 +132,8 @@ public struct Pipeline: Sendable {
             let header = try record.get().header
             var outcome = RecoveryOutcome(
                 name: header.domain, uuid: header.uuid, run: header.run, outcome: .left, message: "")
+            // Until it is, a refusal says that the run is at work.
+            var isLocked = false
             do {
                 let locks = try RunLocks(domain: DomainID(uuid: header.uuid, name: header.domain))
                 defer { locks.release() }
@@ -142,11 +144,11 @@ public struct Pipeline: Sendable {
                     return outcome
                 }
                 try locks.cover(record)
+                isLocked = true
                 return try await recovery(of: record, decision).run()
-            } catch let problem as DomainProblem where problem.kind == .refusal {
-                outcome.outcome = .busy
-                outcome.message = problem.description
             } catch {
+                let isRefusal = (error as? DomainProblem)?.kind == .refusal
+                if isRefusal, !isLocked { outcome.outcome = .busy }
                 outcome.message = String(describing: error)
             }
             return outcome

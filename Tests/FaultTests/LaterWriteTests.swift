@@ -23,6 +23,27 @@ extension TrialFaultTests {
             }
         }
 
+        @Test func `nothing is merged into a disk that somebody else has come to use`() async throws {
+            try await Workshop.with { shop in
+                let patient = try await Patient.make(.qcow2, in: shop, .silent)
+                var watch = try await killedAfterMerge(patient)
+                try await watch.stop()
+                try await shop.define(
+                    [Workshop.disk(patient.images[0], format: "qcow2", target: "hda", device: "cdrom", bus: "ide")],
+                    suffix: "-other")
+                let before = try await shop.snapshot()
+                let refused = try await patient.virtFsck(["recover", shop.name])
+                #expect(refused.exitStatus == 8, "\(refused)")
+                #expect(refused.errorOutput.contains("used by \(shop.name)-other (hda)"), "\(refused)")
+                #expect(refused.errorOutput.contains("virt-fsck recover \(shop.name)"), "\(refused)")
+                try #expect(await shop.snapshot() == before)
+                try await PrivateLibvirt.shared.virsh("undefine", "\(shop.name)-other")
+                let recovery = try await patient.virtFsck(["recover", shop.name])
+                #expect(recovery.exitStatus == 0, "\(recovery)")
+                try await expectEnd(.repaired, patient, &watch)
+            }
+        }
+
         @Test(arguments: Extent.isFull ? TrialKill.Decision.allCases : [.keep])
         func `what a guest wrote is left with words when its domain is undefined`(
             _ decision: TrialKill.Decision

@@ -133,6 +133,26 @@ struct ForeignNameTests {
         }
     }
 
+    @Test func `a domain whose saved state is torn holds no other up`() async throws {
+        try await PrivateLibvirt.withOne { libvirt, shop in
+            let disk = "\(shop.disks)/disk.img"
+            try await Filesystem.ext4.make(at: disk)
+            try await Filesystem.ext4.damage(disk)
+            try await shop.define([Workshop.disk(disk, format: "raw")], on: libvirt)
+            let other = "\(shop.disks)/other.img"
+            try DiskSet.createSparse(other, size: 1 << 20)
+            try await shop.define([Workshop.disk(other, format: "raw")], suffix: "-saved", on: libvirt)
+            try await libvirt.virsh("start", "\(shop.name)-saved")
+            try await libvirt.virsh("managedsave", "\(shop.name)-saved")
+            let save = "\(libvirt.state)/qemu/save/\(shop.name)-saved.save"
+            try FileHandle.update(save) { try $0.write([UInt8](repeating: 0, count: 4096), at: 0) }
+            let run = try await VirtFsck.run(["repair", "--no-start", "--json", shop.name], connect: libvirt.uri)
+            #expect(run.exitStatus == 1, "\(run)")
+            let words = "\(shop.name)-saved: its managed save can't be read"
+            #expect(run.domain?.warnings?.contains { $0.contains(words) } == true, "\(run)")
+        }
+    }
+
     @Test func `a missing disk without which the domain starts is left out, and said to be`() async throws {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple()

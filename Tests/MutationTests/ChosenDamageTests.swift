@@ -26,13 +26,7 @@ struct ChosenDamageTests {
         func measure(_ damage: (String) async throws -> String) async throws -> LossCount {
             try await Specimen.xfsVersion4.make(at: path)
             _ = try await damage(path)
-            let repaired = "\(path).repaired"
-            try await Tool.output(of: "cp", ["--sparse=always", path, repaired])
-            _ = try await Tool.run("xfs_repair", ["-e", repaired])
-            try #expect(await Filesystem.xfs.isSound(repaired))
-            let count = try LossMeasurement.count(of: "xfs", original: path, repaired: repaired)
-            for file in [path, repaired] { try FileManager.default.removeItem(atPath: file) }
-            return count
+            return try await Self.measure(.xfs, path)
         }
         let light = try await measure(Self.miscount)
         #expect(light.before == 216, "\(light)")
@@ -40,6 +34,46 @@ struct ChosenDamageTests {
         let heavy = try await measure(Self.loseListAndRoot)
         #expect(heavy.before == 216, "\(heavy)")
         #expect(heavy.level == "heavy", "\(heavy)")
+    }
+
+    @Test(arguments: [Specimen.ext4, .ext4WithoutChecksums, .xfs])
+    func `a file that was deleted while it was open is nobody's loss`(_ specimen: Specimen) async throws {
+        let path = "\(try Self.folder())/\(specimen)-open"
+        try await specimen.make(at: path)
+        let script = #"""
+            set -euo pipefail
+            place=$1.mount
+            mkdir "$place"
+            mount -o loop "$1" "$place"
+            trap 'umount "$place"; rmdir "$place"' EXIT
+            for i in $(seq 200 250); do head -c $((i * 50)) /dev/zero > "$place/open$i"; done
+            for i in $(seq 200 250); do eval "exec $i< '$place/open$i'"; rm "$place/open$i"; done
+            fsfreeze --freeze "$place"
+            cp --sparse=always "$1" "$1.cut" || true
+            fsfreeze --unfreeze "$place"
+            for i in $(seq 200 250); do eval "exec $i<&-"; done
+            """#
+        try await Tool.output(of: "bash", ["-c", script, "bash", path])
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: "\(path).cut", toPath: path)
+        let count = try await Self.measure(specimen.filesystem, path)
+        #expect(count.before == 216, "\(count)")
+        #expect(count.level == "none", "\(count)")
+    }
+
+    /// Repairs a copy by the bare checker, and measures; both files are removed.
+    private static func measure(_ kind: Filesystem, _ path: String) async throws -> LossCount {
+        let repaired = "\(path).repaired"
+        try await Tool.output(of: "cp", ["--sparse=always", path, repaired])
+        switch kind {
+        case .xfs: _ = try await Tool.run("xfs_repair", ["-L", repaired])
+        case .vfat: _ = try await Tool.run("fsck.fat", ["-a", repaired])
+        default: _ = try await Tool.run("e2fsck", ["-f", "-y", repaired])
+        }
+        try #expect(await kind.isSound(repaired))
+        let count = try LossMeasurement.count(of: kind.rawValue, original: path, repaired: repaired)
+        for file in [path, repaired] { try FileManager.default.removeItem(atPath: file) }
+        return count
     }
 
     /// The first group's list of inodes, and the root folder.
@@ -100,7 +134,7 @@ struct ChosenDamageTests {
         try Data((0..<90_000).map { UInt8(truncatingIfNeeded: $0 / 3) }).write(to: URL(filePath: loader))
         try await Tool.output(of: "mmd", ["-i", path, "::EFI", "::EFI/BOOT"])
         try await Tool.output(of: "mcopy", ["-i", path, loader, "::EFI/BOOT/BOOTX64.EFI"])
-        let repaired = "\(path).repaired"
+        try FileManager.default.removeItem(atPath: loader)
         try FileHandle.update(path) { file in
             let boot = try file.bytes(at: 0, count: 64)
             func number(_ offset: Int, _ length: Int) -> Int {
@@ -109,13 +143,10 @@ struct ChosenDamageTests {
             let data = (number(14, 2) + Int(boot[16]) * number(36, 4)) * 512
             try file.write([UInt8](repeating: 0, count: 512), at: data + (number(44, 4) - 2) * 512)
         }
-        try await Tool.output(of: "cp", [path, repaired])
-        _ = try await Tool.run("fsck.fat", ["-a", repaired])
-        let count = try LossMeasurement.count(of: "vfat", original: path, repaired: repaired)
+        let count = try await Self.measure(.vfat, path)
         #expect(count.before == 3)
         #expect(count.after == 0)
         #expect(count.unnamed == 0)
-        for file in [path, repaired, loader] { try FileManager.default.removeItem(atPath: file) }
     }
 
     private static func folder() throws -> String {

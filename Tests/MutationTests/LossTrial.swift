@@ -35,7 +35,7 @@ struct LossTrial {
             switch kind {
             case .ext2, .ext3, .ext4: run = try await Tool.run("e2fsck", ["-f", "-y", repaired])
             case .vfat: run = try await Tool.run("fsck.fat", ["-a", repaired])
-            case .xfs: run = try await Tool.run("xfs_repair", ["-e", "-f", repaired])
+            case .xfs: run = try await Tool.run("xfs_repair", ["-e", "-f", "-L", repaired])
             }
             log += run.output + run.errorOutput
             if keeps { try log.write(toFile: "\(original).log", atomically: false, encoding: .utf8) }

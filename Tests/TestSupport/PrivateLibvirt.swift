@@ -46,6 +46,9 @@ public actor PrivateLibvirt {
     /// Where libvirt has a domain's XML.
     public nonisolated var definitions: String { "\(folder)/etc/qemu" }
 
+    /// Where libvirt keeps what outlives it.
+    public nonisolated var state: String { "\(folder)/lib" }
+
     /// What libvirt found out about the host's QEMU: a daemon that has it starts quicker.
     public nonisolated var cache: String { "\(folder)/cache" }
 

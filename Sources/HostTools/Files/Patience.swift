@@ -57,4 +57,29 @@ public enum Patience {
             return value
         }
     }
+
+    /// Runs `work` until everything that it still looks at has answered: what has not is passed over by the next attempt.
+    ///
+    /// - Parameters:
+    ///   - silence: what to know of something that has not answered.
+    ///   - work: gets all that has not answered so far.
+    /// - Returns: also what has not answered.
+    /// - Throws: as ``run(limit:_:)``; ``Exhausted`` when too much is silent.
+    public static func passingOver<Silence: Sendable, Value: Sendable>(
+        limit: Duration, _ silence: (Exhausted) async -> Silence,
+        _ work: @escaping @Sendable ([Silence], Steps) throws -> Value
+    ) async throws -> (Value, silent: [Silence]) {
+        var silent: [Silence] = []
+        while true {
+            do {
+                let known = silent
+                return (try await run(limit: limit) { try work(known, $0) }, silent)
+            } catch let error as Exhausted {
+                guard silent.count < mostSilences else { throw error }
+                silent.append(await silence(error))
+            }
+        }
+    }
+
+    private static let mostSilences = 16
 }

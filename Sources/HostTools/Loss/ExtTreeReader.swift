@@ -41,7 +41,7 @@ struct ExtTreeReader {
         for geometry in geometries(device, sister) {
             var reader = ExtTreeReader(device, geometry, isOriginal: sister != nil)
             reader.read()
-            if reader.tree.items.count > best?.items.count ?? -1 { best = reader.tree }
+            if reader.tree.tellsMore(than: best) { best = reader.tree }
         }
         best?.lacksJournal = lacksJournal
         if device.isExhausted {

@@ -34,6 +34,8 @@ struct FileTree {
     var hasRoot = false
     /// Everything in use, besides the filesystem's own inodes.
     var items: [Item] = []
+    /// Inodes of what was deleted while somebody had it open: nobody's, but a checker may put them into lost+found.
+    var deleted: Set<UInt64> = []
     /// Every name, besides `.` and `..`.
     var names: [Name] = []
     /// A folder that is lost+found, where it has no name.
@@ -47,6 +49,18 @@ struct FileTree {
 
     /// Whether there may be files of which nothing is known: neither what describes them, nor their names.
     var isIncomplete: Bool { lacksItems && lacksNames || lacksJournal }
+
+    /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or there are more. What is read
+    /// in the wrong shape may look like items, but no folder knows their numbers.
+    func tellsMore(than other: FileTree?) -> Bool {
+        guard let other else { return true }
+        return (namedItems, items.count) > (other.namedItems, other.items.count)
+    }
+
+    private var namedItems: Int {
+        let named = Set(names.map(\.item))
+        return items.count { named.contains($0.id) }
+    }
 }
 
 /// What became of the files and folders of a filesystem, as two readings of it show: of the original, and of what a checker made of
@@ -203,7 +217,7 @@ extension LossCount {
             return names[start...].prefix { $0.folder == folder }
         }
 
-        func knows(_ id: UInt64) -> Bool { hasName(id) || item(id) != nil }
+        func knows(_ id: UInt64) -> Bool { hasName(id) || item(id) != nil || tree.deleted.contains(id) }
         func isFolder(_ id: UInt64) -> Bool { !names(in: id).isEmpty }
         func hasName(_ id: UInt64) -> Bool { counts[id] != nil }
         func certainNames(of id: UInt64) -> Int { counts[id] ?? 0 }

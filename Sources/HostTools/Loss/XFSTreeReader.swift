@@ -158,7 +158,9 @@ struct XFSTreeReader {
                 if raw.be16(0) == XFSInode.magic { isAny = true }
                 if let inode = XFSInode(number, raw, geometry) {
                     add(inode)
-                } else if let used, used >> index & 1 == 1, !XFSInode.isNobodys(raw, geometry) {
+                } else if XFSInode.isNobodys(raw, geometry) {
+                    if !XFSInode.isFree(raw) { tree.deleted.insert(number) }
+                } else if let used, used >> index & 1 == 1 {
                     missing.append(number)
                 }
             }
@@ -293,6 +295,7 @@ struct XFSTreeReader {
         }
         for piece in pieces.sorted(by: { $0.key < $1.key }) {
             var bytes: [UInt8] = []
+            let start = piece.value.first.flatMap { geometry.place(ofBlock: $0) }
             for block in piece.value {
                 guard let place = geometry.place(ofBlock: block),
                     let read = device.read(at: place, count: Int(geometry.blockSize))
@@ -303,19 +306,22 @@ struct XFSTreeReader {
                 tree.lacksNames = true
                 continue
             }
-            addNames(Bytes(bytes), in: inode)
+            addNames(Bytes(bytes), in: inode, at: start ?? 0)
         }
     }
 
     /// XD2B and XD2D, or XDB3 and XDD3 in version 5.
-    private mutating func addNames(_ block: Bytes, in inode: XFSInode) {
+    private mutating func addNames(_ block: Bytes, in inode: XFSInode, at place: UInt64) {
         let magic = block.be32(0)
         let isSingle = magic == 0x5844_3242 || magic == 0x5844_4233
         guard isSingle || magic == 0x5844_3244 || magic == 0x5844_4433 else {
             tree.lacksNames = true
             return
         }
-        var isRight = !geometry.hasChecksums || block.le32(4) == ~block.crc32c(seed: ~0, hole: 4..<8)
+        var isRight =
+            !geometry.hasChecksums
+            || block.le32(4) == ~block.crc32c(seed: ~0, hole: 4..<8) && block.be64(8) == place / 512
+                && block.be64(40) == inode.number
         var end = block.count
         if isSingle {
             let leaves = Int(block.be32(block.count - 8))
@@ -406,8 +412,11 @@ private struct XFSInode {
     /// Whether it is a free inode, or that of a file which was deleted while somebody had it open: nothing names it.
     static func isNobodys(_ raw: Bytes, _ geometry: XFSGeometry) -> Bool {
         guard raw.be16(0) == magic, raw.u8(4) == 1 ? raw.be16(6) == 0 : raw.be32(16) == 0 else { return false }
-        return raw.be16(2) == 0 || !geometry.hasChecksums || hasRightChecksum(raw)
+        return isFree(raw) || !geometry.hasChecksums || hasRightChecksum(raw)
     }
+
+    /// Whether it has no type.
+    static func isFree(_ raw: Bytes) -> Bool { raw.be16(2) == 0 }
 
     private static func hasRightChecksum(_ raw: Bytes) -> Bool {
         raw.le32(100) == ~raw.crc32c(seed: ~0, hole: 100..<104)

@@ -13,7 +13,10 @@ struct DiskUsers: Sendable {
     /// - Throws: `LibvirtError`, ``DomainProblem`` where domains could not be asked.
     init(connection: Connection, runner: any CommandRunner) async throws {
         uses = try await DomainUsesReader(connection: connection, runner: runner).read()
-        let (storage, silent) = try await Self.storage()
+        // A loop device may lie on a file of a dead server.
+        let (storage, silent) = try await Patience.passingOver(limit: Self.patience, \.subject) { silent, steps in
+            HostStorage.read(besides: Set(silent)) { steps.begin($0) }
+        }
         self.storage = storage
         warnings =
             uses.warnings
@@ -22,26 +25,8 @@ struct DiskUsers: Sendable {
             }
     }
 
-    /// Looks at the host's devices, and passes over those whose files don't answer: a loop device over a file of a dead server.
-    private static func storage() async throws -> (HostStorage, silent: Set<String>) {
-        var silent: Set<String> = []
-        while true {
-            do {
-                let known = silent
-                let storage = try await Patience.run(limit: patience) { steps in
-                    HostStorage.read(besides: known) { steps.begin($0) }
-                }
-                return (storage, silent)
-            } catch let error as Patience.Exhausted {
-                guard silent.count < mostSilences else { throw error }
-                silent.insert(error.subject)
-            }
-        }
-    }
-
-    /// Loop devices of other runs are among them, whose daemons may have a lot to do.
+    /// Loop devices of other runs are among those that must answer, whose daemons may have a lot to do.
     private static let patience = Duration.seconds(20)
-    private static let mostSilences = 16
 
     /// Who uses a disk, beside the domain that it is a disk of.
     ///

@@ -81,30 +81,20 @@ struct DomainUsesReader {
     /// Looks at everything that is named, and at what the images' headers name. A file that does not answer can't be one of
     /// ours, which did; what else lies on its filesystem is not waited for once more.
     private static func look(at domains: [Named]) async throws -> (DomainUses, [UsesLook.Unread]) {
-        var silent: [Silence] = []
-        while true {
-            do {
-                let known = silent
-                return try await Patience.run(limit: patience) { steps in
-                    var look = UsesLook(silent: known, steps: steps)
-                    for domain in domains {
-                        for name in domain.names {
-                            look.add(
-                                name, DomainUses.Use(uuid: domain.id.uuid, domain: domain.id.name, role: name.role))
-                        }
-                    }
-                    look.uses.warnings = Set(look.uses.warnings).sorted()
-                    return (look.uses, look.unread)
+        let (look, _) = try await Patience.passingOver(limit: patience, Silence.init) { silent, steps in
+            var look = UsesLook(silent: silent, steps: steps)
+            for domain in domains {
+                for name in domain.names {
+                    look.add(name, DomainUses.Use(uuid: domain.id.uuid, domain: domain.id.name, role: name.role))
                 }
-            } catch let error as Patience.Exhausted {
-                guard silent.count < mostSilences else { throw error }
-                silent.append(await Silence(error))
             }
+            look.uses.warnings = Set(look.uses.warnings).sorted()
+            return look
         }
+        return (look.uses, look.unread)
     }
 
     private static let patience = Duration.seconds(5)
-    private static let mostSilences = 16
 
     /// Asks qemu-img what an image needs besides itself: names in JSON, and formats other than qcow2. One that QEMU can't open
     /// either uses nothing.

@@ -1,0 +1,116 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+extension SystemTests {
+    /// Users of a disk that need a host of their own: devices that every run on a host looks at.
+    @Suite struct DiskUsers {
+        /// How the host uses a disk.
+        enum Use: String, CaseIterable {
+            case nbd, mapped, encrypted, swap
+        }
+
+        @Test(arguments: Use.allCases)
+        func `a disk that the host uses by another device`(_ use: Use) async throws {
+            let disk = try await RecipeDisk.shared().raw.copy("used-\(use).raw", format: "raw")
+            try await VM.withDomain([disk]) { domain in
+                let before = HostSnapshot.take()
+                let (words, end) = try await begin(use, of: disk)
+                let content = try disk.content()
+                for verb in ["check", "repair"] {
+                    let run = try await VM.virtFsck(verb, domain, "--quiet")
+                    #expect(run.exitStatus == 8, "\(run)")
+                    for word in words { #expect(run.errorOutput.contains(word), "\(word) is not in: \(run)") }
+                    #expect(try disk.content() == content)
+                }
+                try await end()
+                #expect(await eventually { HostSnapshot.take() == before })
+                // A swap's header is on the disk now, where its boot sector was.
+                guard use != .swap else { return }
+                let run = try await VM.repair(domain, engine: .fuse)
+                #expect(run.exitStatus == 1, "\(run)")
+            }
+        }
+
+        @Test func `a loop device over a file that does not answer holds up no disk but its own`() async throws {
+            let disk = try await RecipeDisk.shared().raw.copy("beside-silence.raw", format: "raw")
+            let behind = try Disk.make("behind.raw", size: 16 << 20)
+            let place = "\(VM.scratch)/exported"
+            _ = FileManager.default.createFile(atPath: place, contents: nil)
+            try await VM.withDomain([disk]) { domain in
+                let daemon = Process()
+                daemon.executableURL = URL(filePath: "/usr/bin/qemu-storage-daemon")
+                daemon.arguments = [
+                    "--blockdev", "driver=file,node-name=n,filename=\(behind.path)",
+                    "--export", "type=fuse,id=e,node-name=n,mountpoint=\(place),allow-other=off",
+                ]
+                try daemon.run()
+                let isThere = await eventually(within: .seconds(60)) {
+                    ((try? FileManager.default.attributesOfItem(atPath: place))?[.size] as? Int) == 16 << 20
+                }
+                try #require(isThere)
+                let loop = try await losetup(place)
+                kill(daemon.processIdentifier, SIGSTOP)
+                let run = try await VM.virtFsck("repair", domain, "--no-start", "--json", "--engine", "fuse")
+                kill(daemon.processIdentifier, SIGCONT)
+                #expect(run.exitStatus == 1, "\(run)")
+                let name = URL(filePath: loop).lastPathComponent
+                #expect(
+                    run.domain?.warnings?.contains { $0.contains(name) && $0.contains("has not answered") } == true,
+                    "\(run)")
+                try await Tool.output(of: "losetup", ["--detach", loop])
+                kill(daemon.processIdentifier, SIGKILL)
+                daemon.waitUntilExit()
+                _ = try await Tool.run("umount", ["--lazy", place])
+            }
+        }
+
+        /// - Returns: what a refusal says of it, and how it is ended.
+        private func begin(_ use: Use, of disk: Disk) async throws -> ([String], () async throws -> Void) {
+            if use == .nbd {
+                _ = try await Tool.run("modprobe", ["nbd"])
+                try await Tool.output(of: "qemu-nbd", ["-f", "raw", "-r", "-c", "/dev/nbd0", disk.path])
+                #expect(await eventually { HostSnapshot.take().nbd == ["nbd0"] })
+                return (
+                    ["/dev/nbd0", "in use on this host"],
+                    { try await Tool.output(of: "qemu-nbd", ["-d", "/dev/nbd0"]) }
+                )
+            }
+            let loop = try await losetup(disk.path)
+            func detach() async throws { try await Tool.output(of: "losetup", ["--detach", loop]) }
+            switch use {
+            case .swap:
+                try await Tool.output(of: "mkswap", [loop])
+                try await Tool.output(of: "swapon", [loop])
+                return (
+                    [loop, "swapoff"],
+                    {
+                        try await Tool.output(of: "swapoff", [loop])
+                        try await detach()
+                    }
+                )
+            default:
+                let sectors = try disk.content().count / 512
+                let table =
+                    use == .mapped
+                    ? "0 \(sectors) linear \(loop) 0"
+                    : "0 \(sectors) crypt aes-xts-plain64 \(String(repeating: "0f", count: 32)) 0 \(loop) 0"
+                _ = try await Tool.run("modprobe", ["dm-crypt"])
+                try await Tool.output(of: "dmsetup", ["create", "other-user", "--table", table])
+                return (
+                    ["other-user", "dmsetup remove"],
+                    {
+                        try await Tool.output(of: "dmsetup", ["remove", "--retry", "other-user"])
+                        try await detach()
+                    }
+                )
+            }
+        }
+
+        private func losetup(_ path: String) async throws -> String {
+            try await Tool.output(of: "losetup", ["--find", "--show", path])
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+    }
+}
