@@ -21,6 +21,8 @@ struct ExtGeometry: Hashable {
     /// Whether it says that the journal must be replayed.
     let needsReplay: Bool
     let journal: UInt64
+    /// What the journal's inode says of its size and blocks, as the superblock remembers it: an inode's bytes; nil where it does not.
+    let journalCopy: [UInt8]?
     /// Inodes below this one are the filesystem's own.
     let firstInode: UInt64
     /// Further inodes that are the filesystem's own.
@@ -50,9 +52,22 @@ struct ExtGeometry: Hashable {
         hasJournal = block.le32(0x5C) & 0x4 != 0
         needsReplay = incompatible & 0x4 != 0
         journal = UInt64(block.le32(0xE0))
+        journalCopy = block.u8(0xFD) == 1 ? Self.inode(ofJournal: block.part(0x10C, 68)) : nil
         firstInode = block.le32(0x4C) == 0 ? 11 : UInt64(block.le32(0x54))
         ownInodes = Set([0x240, 0x244, 0x26C, 0x280].map { UInt64(block.le32($0)) })
         guard isPlausible else { return nil }
+    }
+
+    /// - Parameter copy: `s_jnl_blocks`: the 60 bytes that point at blocks, and the high and the low half of the size.
+    private static func inode(ofJournal copy: Bytes) -> [UInt8] {
+        var inode = [UInt8](repeating: 0, count: 128)
+        inode.replaceSubrange(0x28..<0x64, with: copy.part(0, 60).all)
+        inode.replaceSubrange(0x6C..<0x70, with: copy.part(60, 4).all)
+        inode.replaceSubrange(0x04..<0x08, with: copy.part(64, 4).all)
+        // A file, with one link; its blocks are a tree of extents where they begin with that one's number.
+        (inode[0x01], inode[0x1A]) = (0x80, 1)
+        if copy.le16(0) == 0xF30A { inode[0x22] = 0x08 }
+        return inode
     }
 
     private var isPlausible: Bool {

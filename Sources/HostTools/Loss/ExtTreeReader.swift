@@ -68,8 +68,8 @@ struct ExtTreeReader {
         func add(_ geometry: ExtGeometry?) {
             if let geometry, !found.contains(where: { $0.isSameShape(as: geometry) }) { found.append(geometry) }
         }
-        add(superblock(device, at: 1024))
         add(sister.flatMap { superblock($0, at: 1024) })
+        add(superblock(device, at: 1024))
         for geometry in found {
             for group in geometry.backups { add(superblock(device, at: geometry.start(of: group))) }
         }
@@ -331,27 +331,29 @@ struct ExtTreeReader {
 
     /// The journal; nil where it can't be read.
     private var journal: ExtJournal? {
-        let index = geometry.journal == 0 ? 7 : geometry.journal - 1
-        let group = index / geometry.inodesPerGroup
-        let size = UInt64(geometry.inodeSize)
-        guard group < geometry.groupCount else { return nil }
-        for description in descriptions(of: group) {
-            let place = description.table * geometry.blockSize + index % geometry.inodesPerGroup * size
-            guard let raw = device.read(at: place, count: geometry.inodeSize),
-                let inode = ExtInode(index + 1, raw, geometry), !inode.isFolder
-            else { continue }
-            let length = inode.size / geometry.blockSize
-            // At most what mke2fs gives a journal: 10,240,000 blocks.
-            guard length > 0, length <= 10_240_000 else { continue }
-            var map = [UInt64](repeating: 0, count: Int(length))
-            for run in mapping(of: inode).runs {
-                for index in 0..<run.count where run.logical + index < length {
-                    map[Int(run.logical + index)] = run.block + index
-                }
+        let number = geometry.journal == 0 ? 8 : geometry.journal
+        let group = (number - 1) / geometry.inodesPerGroup
+        let index = (number - 1) % geometry.inodesPerGroup
+        let descriptions = group < geometry.groupCount ? descriptions(of: group) : []
+        let places = descriptions.map { $0.table * geometry.blockSize + index * UInt64(geometry.inodeSize) }
+        // e2fsck takes the superblock's copy where the inode is damaged.
+        let inodes =
+            places.compactMap { device.read(at: $0, count: geometry.inodeSize) }
+            + [geometry.journalCopy].compactMap { $0.map(Bytes.init) }
+        return inodes.lazy.compactMap { ExtInode(number, $0, geometry) }.compactMap(journal(of:)).first
+    }
+
+    private func journal(of inode: ExtInode) -> ExtJournal? {
+        let length = inode.size / geometry.blockSize
+        // At most what mke2fs gives a journal: 10,240,000 blocks.
+        guard !inode.isFolder, length > 0, length <= 10_240_000 else { return nil }
+        var map = [UInt64](repeating: 0, count: Int(length))
+        for run in mapping(of: inode).runs {
+            for index in 0..<run.count where run.logical + index < length {
+                map[Int(run.logical + index)] = run.block + index
             }
-            if let journal = ExtJournal(device, map: map, blockSize: geometry.blockSize) { return journal }
         }
-        return nil
+        return ExtJournal(device, map: map, blockSize: geometry.blockSize)
     }
 
     // MARK: Folders

@@ -125,7 +125,7 @@ struct FATTreeReader {
             for cluster in chain.clusters {
                 owned[Int(cluster)] = true
                 guard let bytes = device.read(at: place(of: cluster), count: Int(clusterSize)) else { continue }
-                guard addNames(bytes, in: folder, &long) else { break }
+                addNames(bytes, in: folder, &long)
             }
         }
     }
@@ -166,14 +166,12 @@ struct FATTreeReader {
 
     // MARK: Names
 
-    /// - Returns: whether more may follow.
-    @discardableResult
-    private mutating func addNames(_ bytes: Bytes, in folder: Folder, _ long: inout [Bytes]) -> Bool {
+    private mutating func addNames(_ bytes: Bytes, in folder: Folder, _ long: inout [Bytes]) {
         for offset in stride(from: 0, to: bytes.count - 31, by: 32) {
             let entry = bytes.part(offset, 32)
             let first = entry.u8(0)
-            if first == 0 { return false }
-            if first == 0xE5 {
+            // A zero should be the end; neither Linux nor fsck.fat stops there.
+            if first == 0 || first == 0xE5 {
                 long = []
                 continue
             }
@@ -187,7 +185,6 @@ struct FATTreeReader {
             if attributes & 0x08 != 0 || first == UInt8(ascii: ".") { continue }
             addName(entry, long, in: folder)
         }
-        return true
     }
 
     private mutating func addName(_ entry: Bytes, _ long: [Bytes], in folder: Folder) {

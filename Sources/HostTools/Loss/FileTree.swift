@@ -50,11 +50,12 @@ struct FileTree {
     /// Whether there may be files of which nothing is known: neither what describes them, nor their names.
     var isIncomplete: Bool { lacksItems && lacksNames || lacksJournal }
 
-    /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or there are more. What is read
-    /// in the wrong shape may look like items, but no folder knows their numbers.
+    /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or none has one in either, and
+    /// there are more. What is read in the wrong shape may look like items, but no folder knows their numbers.
     func tellsMore(than other: FileTree?) -> Bool {
         guard let other else { return true }
-        return (namedItems, items.count) > (other.namedItems, other.items.count)
+        let named = (namedItems, other.namedItems)
+        return named.0 > named.1 || named == (0, 0) && items.count > other.items.count
     }
 
     private var namedItems: Int {
