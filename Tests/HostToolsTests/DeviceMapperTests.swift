@@ -98,6 +98,11 @@ struct DeviceMapperTests {
                 ])
             let content = try read(device, count: 32 * 512)
             #expect((0..<4).map { content[$0 * 8 * 512] } == [1, 2, 1, 2])
+            let node = StorageNode.device(loop.place(0).device)
+            #expect(
+                DeviceMapper.places(of: device.number)
+                    == MappedPlaces(
+                        extents: [0, 64].map { StorageExtent(node: node, sectors: $0, count: 16) }, isInOrder: false))
             try DeviceMapper.remove(name: name)
         }
     }

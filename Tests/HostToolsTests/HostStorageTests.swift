@@ -62,11 +62,48 @@ struct HostStorageTests {
         #expect(Self.host.sharing(node) == Set(expected))
     }
 
+    @Test func `a striped volume shares no byte with what lies beside it`() {
+        let (root, striped, other) = (Self.mapped(0), Self.mapped(1), Self.mapped(2))
+        let host = HostStorage(devices: [
+            Self.sda: .init(name: "sda", kind: .disk), Self.sdb: .init(name: "sdb", kind: .disk),
+            root: .init(name: "dm-0", kind: .mapped("vg-root"), lower: [Self.extent(.device(Self.sda), 0..<50)]),
+            striped: .init(
+                name: "dm-1", kind: .mapped("vg-striped"),
+                lower: [Self.extent(.device(Self.sda), 50..<100), Self.extent(.device(Self.sdb), 0..<50)],
+                isOpaque: true),
+            other: .init(
+                name: "dm-2", kind: .mapped("vg-other"),
+                lower: [Self.extent(.device(Self.sda), 100..<150), Self.extent(.device(Self.sdb), 50..<100)],
+                isOpaque: true),
+        ])
+        #expect(host.sharing(.device(striped)) == [.device(striped), .device(Self.sda), .device(Self.sdb)])
+        #expect(host.sharing(.device(root)) == [.device(root), .device(Self.sda)])
+        #expect(
+            host.sharing(.device(Self.sdb))
+                == [.device(Self.sdb), .device(striped), .device(other)])
+    }
+
     @Test func `what a device is made of is no use of it`() {
         #expect(Self.host.isFoundation(.device(Self.sda), of: .device(Self.mapped(0))))
         #expect(Self.host.isFoundation(Self.image, of: .device(Self.loop(1))))
         #expect(!Self.host.isFoundation(.device(Self.loop(0)), of: .device(Self.loop(1))))
         #expect(!Self.host.isFoundation(.device(Self.mapped(0)), of: .device(Self.sda)))
+    }
+
+    @Test func `a device that is handed over by its address is found by its way`() throws {
+        let folder = try ScratchFolder()
+        for (name, way) in [
+            ("sda", "pci0000:00/0000:00:1f.2/ata1/host2/target2:0:0/2:0:0:1/block/sda"),
+            ("nvme0n1", "pci0000:00/0000:00:1d.0/0000:01:00.0/nvme/nvme0/nvme0n1"), ("loop0", "virtual/block/loop0"),
+        ] {
+            let link = "\(folder.path)/\(name)"
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "../../devices/\(way)")
+        }
+        func found(_ part: String) -> [String] { HostStorage.blockDevices(below: part, in: folder.path) }
+        #expect(found("/2:0:0:1/") == ["/dev/sda"])
+        #expect(found("/0000:01:00.0/") == ["/dev/nvme0n1"])
+        #expect(found("/0000:00:1f.2/") == ["/dev/sda"])
+        #expect(found("/0000:00:00.0/") == [])
     }
 
     @Test func `devices that lie on each other end no search`() {

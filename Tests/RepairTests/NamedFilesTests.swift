@@ -26,6 +26,10 @@ struct NamedFilesTests {
                   <disk device='floppy' type='file'><source file='/floppy.img'/><target dev='fda'/></disk>
                   <disk type='volume'><driver type='qcow2'/><source pool='p' volume='v'/><target dev='vdd'/></disk>
                   <memory model='nvdimm'><source><path>/nvdimm</path></source></memory>
+                  <hostdev type='scsi'><source><adapter name='scsi_host2'/><address bus='0' target='3' unit='7'/></source>
+                  </hostdev><hostdev mode='subsystem' type='pci' managed='yes'><source>
+                    <address domain='0x0000' bus='0x0a' slot='0x1f' function='0x2'/></source></hostdev>
+                  <hostdev type='usb'><source><vendor id='0x1'/><product id='0x2'/></source></hostdev>
                   <interface type='direct'><source dev='eth0'/></interface></devices>
                   <qemu:commandline><qemu:arg value='-drive'/><qemu:arg value='file=/raw.img,if=none'/>
                     <qemu:arg value='/bare.img'/></qemu:commandline>
@@ -39,6 +43,7 @@ struct NamedFilesTests {
                 "/floppy.img", "/nvdimm", "/raw.img", "/bare.img",
             ]))
         #expect(!files.paths.contains { $0.hasPrefix("/no/") || $0.contains("eth0") || $0.contains("pool/image") })
+        #expect(files.hostDevices == ["/2:0:3:7/", "/0000:0a:1f.2/"])
         #expect(files.volumes == [NamedFiles.Volume(pool: "p", name: "v", role: "vdd", format: "qcow2")])
         #expect(files.names.contains(NamedFiles.Name(path: "/middle.qcow2", role: "vda", format: "qcow2")))
         #expect(files.names.contains(NamedFiles.Name(path: "/boot/vmlinuz", role: "kernel")))

@@ -13,7 +13,7 @@ extension SystemTests {
 
         @Test(arguments: Use.allCases)
         func `a disk that the host uses by another device`(_ use: Use) async throws {
-            let disk = try await RecipeDisk.shared().raw.copy("used-\(use).raw", format: "raw")
+            let disk = try await Self.damagedDisk("used-\(use).raw")
             try await VM.withDomain([disk]) { domain in
                 if use == .nbd { try await Tool.output(of: "modprobe", ["nbd"]) }
                 let before = HostSnapshot.take()
@@ -32,7 +32,7 @@ extension SystemTests {
         }
 
         @Test func `a loop device over a file that does not answer holds up no disk but its own`() async throws {
-            let disk = try await RecipeDisk.shared().raw.copy("beside-silence.raw", format: "raw")
+            let disk = try await Self.damagedDisk("beside-silence.raw")
             let behind = try Disk.make("behind.raw", size: 16 << 20)
             let place = "\(VM.scratch)/exported"
             _ = FileManager.default.createFile(atPath: place, contents: nil)
@@ -62,6 +62,14 @@ extension SystemTests {
                 daemon.waitUntilExit()
                 _ = try await Tool.run("umount", ["--lazy", place])
             }
+        }
+
+        /// Without LVM: udev would activate it where the disk is shown to the host.
+        private static func damagedDisk(_ name: String) async throws -> Disk {
+            let filesystem = try await DamagedFilesystem.ext("ext4", size: 16 << 20)
+            let disk = try Disk.make(name, size: 16 << 20)
+            try disk.write(filesystem.damaged, at: 0)
+            return disk
         }
 
         /// - Returns: what a refusal says of it, and how it is ended.

@@ -118,14 +118,14 @@ public enum DeviceMapper {
         }
     }
 
-    /// Where each byte of a device lies, for one that is made of linear parts only; nil for any other, and where device-mapper
-    /// doesn't tell.
-    static func linearTable(of device: DeviceNumber) -> [StorageExtent]? {
+    /// Where the bytes of a device lie, for one that is made of linear and striped parts only; nil for any other, and where
+    /// device-mapper doesn't tell.
+    static func places(of device: DeviceNumber) -> MappedPlaces? {
         guard isAvailable else { return nil }
         return try? locked { () throws(MapperError) in
             let task = try Task(DM_DEVICE_TABLE, device: device, operation: "table")
             try task.run()
-            return task.linearParts()
+            return task.places()
         }
     }
 
@@ -259,23 +259,33 @@ private struct Task: ~Copyable {
         dm_task_destroy(pointer)
     }
 
-    /// The parts of a table that was asked for, in order; nil where one is not linear (kernel: `dm-linear`: `device offset`).
-    borrowing func linearParts() -> [StorageExtent]? {
-        var parts: [StorageExtent] = []
+    /// The parts of a table that was asked for; nil where one is neither linear nor striped (kernel:
+    /// `Documentation/admin-guide/device-mapper/linear.rst`: `device offset`; `striped.rst`:
+    /// `stripes chunk`, and the same for each).
+    borrowing func places() -> MappedPlaces? {
+        var places = MappedPlaces()
         var next: UnsafeMutableRawPointer?
         repeat {
             var (start, length) = (UInt64(0), UInt64(0))
             var type: UnsafeMutablePointer<CChar>?
             var parameters: UnsafeMutablePointer<CChar>?
             next = dm_get_next_target(pointer, next, &start, &length, &type, &parameters)
-            guard let type, let parameters, String(cString: type) == "linear" else { return nil }
+            guard let type, let parameters else { return nil }
             let words = String(cString: parameters).split(separator: " ")
-            guard words.count == 2, let device = DeviceNumber(String(words[0])), let offset = UInt64(words[1]) else {
-                return nil
+            let isLinear = String(cString: type) == "linear"
+            guard isLinear || String(cString: type) == "striped" else { return nil }
+            let stripes = isLinear ? words[...] : words.dropFirst(2)
+            guard !stripes.isEmpty, stripes.count.isMultiple(of: 2) else { return nil }
+            if !isLinear { places.isInOrder = false }
+            for index in stride(from: stripes.startIndex, to: stripes.endIndex, by: 2) {
+                guard let device = DeviceNumber(String(stripes[index])), let offset = UInt64(stripes[index + 1]) else {
+                    return nil
+                }
+                let count = length / UInt64(stripes.count / 2)
+                places.extents.append(StorageExtent(node: .device(device), sectors: offset, count: count))
             }
-            parts.append(StorageExtent(node: .device(device), sectors: offset, count: length))
         } while next != nil
-        return parts
+        return places
     }
 
     /// Turns libdevmapper's 0 into an error.
@@ -300,4 +310,11 @@ private struct Task: ~Copyable {
         try require(dm_task_set_cookie(pointer, &cookie, UInt16(flags)))
         try run()
     }
+}
+
+/// Where the bytes of a mapped device lie.
+struct MappedPlaces: Hashable {
+    var extents: [StorageExtent] = []
+    /// Whether they are the device's bytes one after the other.
+    var isInOrder = true
 }

@@ -21,6 +21,13 @@ extension HostStorage {
         }
         return HostStorage(devices: devices)
     }
+
+    /// Paths of the block devices whose way to the processor goes through a part such as `/0000:01:00.0/`.
+    ///
+    /// - Parameter folder: where their links are.
+    public static func blockDevices(below part: String, in folder: String = "/sys/class/block") -> [String] {
+        Files.entries(of: folder).filter { Files.link(of: "\(folder)/\($0)").contains(part) }.map { "/dev/\($0)" }
+    }
 }
 
 extension HostStorage.Device {
@@ -87,8 +94,9 @@ extension HostStorage.Device {
         }
         if let name = Files.line(of: "\(folder)/dm/name") {
             kind = .mapped(name)
-            if let table = DeviceMapper.linearTable(of: number) {
-                lower = table
+            if let places = DeviceMapper.places(of: number) {
+                lower = places.extents
+                isOpaque = !places.isInOrder
                 return
             }
         } else if Files.exists("\(folder)/md") {

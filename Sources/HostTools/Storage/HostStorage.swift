@@ -1,14 +1,15 @@
 /// Which files and block devices of this host lie on which others: two names for the same bytes are found out here.
 ///
 /// Partitions, loop devices and linear device-mapper devices are known byte by byte, so that two partitions of one disk are
-/// nothing to each other; of other devices (striped, mirrored, encrypted, md, bcache, nbd) only what they lie on.
+/// nothing to each other; of striped ones the places are known, not their order; of other devices (mirrored, encrypted, md, bcache,
+/// nbd) only what they lie on.
 public struct HostStorage: Sendable {
     /// A device of the host, with what it lies on.
     struct Device: Sendable {
         /// The kernel's name: `loop0`, `dm-3`.
         var name: String
         var kind: Kind
-        /// What it lies on: every byte in order, or with ``isOpaque`` no more than which.
+        /// What it lies on: every byte in order, or with ``isOpaque`` no more than which bytes it may be.
         var lower: [StorageExtent] = []
         /// Whether it is not known which byte lies where.
         var isOpaque = false
@@ -36,14 +37,18 @@ public struct HostStorage: Sendable {
 
     /// Everything that has a byte in common with a file or device, itself included.
     public func sharing(_ node: StorageNode) -> Set<StorageNode> {
-        var shared = overlapping(node)
+        var places = extents(of: node)
+        var shared = overlapping(places).union([node])
         // What lies on any of it without telling where, and what is made of that.
         var isGrowing = true
         while isGrowing {
             isGrowing = false
             for (number, device) in devices where device.isOpaque && !shared.contains(.device(number)) {
-                guard device.lower.contains(where: { shared.contains($0.node) }) else { continue }
-                shared.formUnion(overlapping(.device(number)))
+                let lower = device.lower.flatMap(self.places)
+                guard lower.contains(where: { one in places.contains { $0.overlaps(one) } }) else { continue }
+                let own = extents(of: .device(number))
+                shared.formUnion(overlapping(own))
+                places += own
                 isGrowing = true
             }
         }
@@ -55,8 +60,10 @@ public struct HostStorage: Sendable {
         var found: Set<StorageNode> = []
         var next = [node]
         while let node = next.popLast() {
-            for lower in bases(of: node) where !found.contains(lower) {
-                for other in overlapping(lower) where found.insert(other).inserted { next.append(other) }
+            for base in bases(of: node) {
+                for other in overlapping(places(of: base)).union([base.node]) where found.insert(other).inserted {
+                    next.append(other)
+                }
             }
         }
         return found
@@ -81,24 +88,27 @@ public struct HostStorage: Sendable {
     }
 
     /// What an opaque device, or one that is made of parts of opaque ones, lies on.
-    private func bases(of node: StorageNode) -> [StorageNode] {
-        extents(of: node).flatMap { extent -> [StorageNode] in
+    private func bases(of node: StorageNode) -> [StorageExtent] {
+        extents(of: node).flatMap { extent -> [StorageExtent] in
             guard case .device(let number) = extent.node, let device = devices[number], device.isOpaque else {
                 return []
             }
-            return device.lower.map(\.node)
+            return device.lower
         }
     }
 
-    private func overlapping(_ node: StorageNode) -> Set<StorageNode> {
-        let mine = extents(of: node)
-        var found: Set = [node]
-        // A device is a place in what it lies on; what it lies on has all its places.
-        for extent in mine { found.insert(extent.node) }
-        for (other, theirs) in extents where theirs.contains(where: { one in mine.contains { $0.overlaps(one) } }) {
+    /// Everything that has one of these places: a device is a place in what it lies on; what it lies on has all its places.
+    private func overlapping(_ places: [StorageExtent]) -> Set<StorageNode> {
+        var found = Set(places.map(\.node))
+        for (other, theirs) in extents where theirs.contains(where: { one in places.contains { $0.overlaps(one) } }) {
             found.insert(other)
         }
         return found
+    }
+
+    /// A place as places of the last things below it whose bytes are known.
+    private func places(of extent: StorageExtent) -> [StorageExtent] {
+        cut(extents(of: extent.node), to: extent.range)
     }
 
     private func extents(of node: StorageNode) -> [StorageExtent] {

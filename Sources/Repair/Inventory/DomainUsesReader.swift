@@ -68,6 +68,11 @@ struct DomainUsesReader {
                     throw DomainProblem("\(id.name): whether it uses the disk can't be told: its XML: \(error)")
                 }
                 named.names.formUnion(files.names)
+                for part in files.hostDevices {
+                    for path in HostStorage.blockDevices(below: part) {
+                        named.names.insert(NamedFiles.Name(path: path, role: "hostdev"))
+                    }
+                }
                 for volume in files.volumes {
                     guard let path = try await pools.path(of: volume) else { continue }
                     named.names.insert(NamedFiles.Name(path: path, role: volume.role, format: volume.format))

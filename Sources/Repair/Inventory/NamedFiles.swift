@@ -26,6 +26,8 @@ struct NamedFiles: Hashable, Sendable {
 
     private(set) var names: Set<Name> = []
     private(set) var volumes: Set<Volume> = []
+    /// What devices that are handed over whole, by an address, have in their paths below `/sys/devices`.
+    private(set) var hostDevices: Set<String> = []
 
     /// The paths alone.
     var paths: Set<String> { Set(names.map(\.path)) }
@@ -35,6 +37,9 @@ struct NamedFiles: Hashable, Sendable {
         let document = try Document(xml)
         try document.forEach("//devices/disk | /domainsnapshot/disks/disk") { node throws(XMLError) in
             try read(disk: node)
+        }
+        try document.forEach("//hostdev/source[address]") { node throws(XMLError) in
+            if let part = try Self.hostDevice(node) { hostDevices.insert(part) }
         }
         // What people wrote about a domain is no use of what they mention.
         let quiet = ["metadata", "title", "description", "disk"].map { "ancestor-or-self::\($0)" }.joined(
@@ -69,6 +74,29 @@ struct NamedFiles: Hashable, Sendable {
         for layer in layers where layer.path.hasPrefix("/") {
             names.insert(Name(path: layer.path, role: role, format: layer.format))
         }
+    }
+
+    /// `/0000:01:00.0/` of a PCI device, `/2:0:0:1/` of a SCSI one (kernel: `Documentation/admin-guide/sysfs-rules.rst`).
+    private static func hostDevice(_ source: borrowing Node) throws(XMLError) -> String? {
+        func number(_ name: String) throws(XMLError) -> UInt64? {
+            let text = try source.value(of: "string(address/@\(name))")
+            return text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
+        }
+        func hex(_ number: UInt64, _ width: Int) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let adapter = try source.value(of: "string(adapter/@name)")
+        if let host = UInt64(adapter.removingPrefix("scsi_host")), let bus = try number("bus"),
+            let target = try number("target"), let unit = try number("unit")
+        {
+            return "/\(host):\(bus):\(target):\(unit)/"
+        }
+        guard let bus = try number("bus"), let slot = try number("slot"), let function = try number("function") else {
+            return nil
+        }
+        let domain = try number("domain") ?? 0
+        return "/\(hex(domain, 4)):\(hex(bus, 2)):\(hex(slot, 2)).\(function)/"
     }
 
     /// What may be a path in a word of QEMU's command line: `file=/srv/a.img,format=raw`, `{"filename": "/srv/a.img"}`. QEMU
