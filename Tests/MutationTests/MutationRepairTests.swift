@@ -72,10 +72,18 @@ private struct Trial: CustomStringConvertible {
             try after.extract(volume, to: repaired)
             let bare = "\(shop.folder)/bare"
             try set.extract(volume, to: bare)
-            try #expect(await isBareRepair(bare, repaired), words)
+            let tree = try #require(await MountedTree(of: repaired, kind), words)
+            if try await !isBareRepair(bare, repaired) {
+                // What xfs_repair puts into lost+found it gives a folder with the time and a number by chance.
+                #expect(kind == .xfs && run.volume(volume.name)?.loss?.reconnected ?? 0 > 0, words)
+                try #expect(await kind.isSound(repaired), words)
+                let other = try #require(await MountedTree(of: bare, kind), words)
+                #expect(other.entries == tree.entries, words)
+                try FileManager.default.removeItem(atPath: bare)
+                try FileManager.default.moveItem(atPath: repaired, toPath: bare)
+            }
             try set.embed(bare, in: volume)
             try await expectSameDisks(set, after, words)
-            let tree = try #require(await MountedTree(of: repaired, kind), words)
             let seen = try? await MountedTree(of: damaged, kind)
             let lost = seen.map { truth.lost(in: tree, seenIn: $0) } ?? truth.lost(in: tree)
             let isHeavy = lost.count * 10 > truth.entries.count

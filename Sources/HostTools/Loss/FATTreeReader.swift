@@ -12,6 +12,9 @@ struct FATTreeReader {
     private let clusterCount: UInt32
     private let rootCluster: UInt32
     private var tables: [[UInt32]] = []
+    /// Whether it may be damaged, so that there may be names behind the end of a folder: Linux and fsck.fat see those, Windows and
+    /// firmware don't. Of a repaired one that counts what everybody sees.
+    private let isOriginal: Bool
     private var tree = FileTree(root: 1, hasInodes: false)
     private var ids: Set<UInt64> = []
     /// Clusters that belong to something.
@@ -35,14 +38,16 @@ struct FATTreeReader {
     /// - Returns: nil where nothing can be read.
     static func tree(of device: DeviceReader, besides sister: DeviceReader? = nil) -> FileTree? {
         let sectors = [device, sister].compactMap { $0?.read(at: 0, count: 512) }
-        guard var reader = sectors.lazy.compactMap({ FATTreeReader(device, bootSector: $0) }).last else { return nil }
+        let readers = sectors.lazy.compactMap { FATTreeReader(device, bootSector: $0, isOriginal: sister != nil) }
+        guard var reader = readers.last else { return nil }
         reader.read()
         if device.isExhausted { (reader.tree.lacksItems, reader.tree.lacksNames) = (true, true) }
         return reader.tree
     }
 
-    private init?(_ device: DeviceReader, bootSector boot: Bytes) {
+    private init?(_ device: DeviceReader, bootSector boot: Bytes, isOriginal: Bool) {
         self.device = device
+        self.isOriginal = isOriginal
         sectorSize = UInt64(boot.le16(11))
         let perCluster = UInt64(boot.u8(13))
         let reserved = UInt64(boot.le16(14))
@@ -125,7 +130,7 @@ struct FATTreeReader {
             for cluster in chain.clusters {
                 owned[Int(cluster)] = true
                 guard let bytes = device.read(at: place(of: cluster), count: Int(clusterSize)) else { continue }
-                addNames(bytes, in: folder, &long)
+                guard addNames(bytes, in: folder, &long) else { break }
             }
         }
     }
@@ -166,11 +171,13 @@ struct FATTreeReader {
 
     // MARK: Names
 
-    private mutating func addNames(_ bytes: Bytes, in folder: Folder, _ long: inout [Bytes]) {
+    /// - Returns: whether more may follow.
+    @discardableResult
+    private mutating func addNames(_ bytes: Bytes, in folder: Folder, _ long: inout [Bytes]) -> Bool {
         for offset in stride(from: 0, to: bytes.count - 31, by: 32) {
             let entry = bytes.part(offset, 32)
             let first = entry.u8(0)
-            // A zero should be the end; neither Linux nor fsck.fat stops there.
+            if first == 0, !isOriginal { return false }
             if first == 0 || first == 0xE5 {
                 long = []
                 continue
@@ -185,6 +192,7 @@ struct FATTreeReader {
             if attributes & 0x08 != 0 || first == UInt8(ascii: ".") { continue }
             addName(entry, long, in: folder)
         }
+        return true
     }
 
     private mutating func addName(_ entry: Bytes, _ long: [Bytes], in folder: Folder) {
