@@ -2,11 +2,13 @@
 
 // What Swift's Glibc module doesn't import: Linux's own headers, macros and functions behind _GNU_SOURCE.
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/blkpg.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/nbd.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -33,6 +35,16 @@ static inline int shim_is_byte_locked(int fd, long byte) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     if (fcntl(fd, 36, &lock) != 0) return -1;
     return lock.l_type != F_UNLCK;
+}
+
+/// Whether somebody has a file open for writing: 1, 0, or -1 with errno. fcntl(2): then F_SETLEASE (1024) with F_RDLCK fails with
+/// EAGAIN. The lease is given back at once; whoever opens the file in between is let in after a signal (F_SETSIG, 10) that is
+/// ignored by default.
+static inline int shim_is_written(int fd) {
+    if (fcntl(fd, 10, SIGURG) != 0) return -1;
+    if (fcntl(fd, 1024, F_RDLCK) != 0) return errno == EAGAIN ? 1 : -1;
+    fcntl(fd, 1024, F_UNLCK);
+    return 0;
 }
 
 /// O_TMPFILE of open(2), declared only behind _GNU_SOURCE.

@@ -9,7 +9,7 @@ struct DiskUserTests {
     /// How the host uses a disk.
     enum HostUse: String, CaseIterable, Sendable {
         case loopDevice, partOfLoopDevice, mount, mountOfPartition, mountInOtherNamespace, mountedBlockDevice,
-            claimedDevice
+            claimedDevice, writer
     }
 
     @Test(arguments: HostUse.allCases)
@@ -59,6 +59,13 @@ struct DiskUserTests {
                         + "time.sleep(3600)", loop,
                 ])
                 words = ["somebody has \(loop) for himself"]
+            case .writer:
+                try await Tool.output(of: "losetup", ["--detach", loop])
+                holder = try await Self.hold([
+                    "python3", "-c",
+                    "import sys, time; d = open(sys.argv[1], 'r+b'); print('held', flush=True); time.sleep(3600)", image,
+                ])
+                words = ["process \(holder?.processIdentifier ?? 0) (python3) has it open for writing"]
             }
             let isBlock = use == .mountedBlockDevice || use == .claimedDevice
             let inside = ["nsenter", "--mount", "--target", "\(holder?.processIdentifier ?? 0)"]
@@ -82,7 +89,7 @@ struct DiskUserTests {
             holder?.waitUntilExit()
             guard isBlock else {
                 // With its users gone it is a disk as any other.
-                try await Tool.output(of: "losetup", ["--detach", loop])
+                if use != .writer { try await Tool.output(of: "losetup", ["--detach", loop]) }
                 try await shop.expectRepaired()
                 return
             }

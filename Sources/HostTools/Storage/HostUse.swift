@@ -16,6 +16,8 @@ public enum HostUse: Hashable, Sendable, Codable {
     case held(device: String)
     /// Somebody has the device for himself (`O_EXCL`: open(2) of block devices), and it shows nowhere who.
     case claimed(device: String)
+    /// Somebody writes to the file, as the words say.
+    case written(String)
 
     /// What it is, in words that continue "is in use on this host: ".
     public var words: String {
@@ -30,6 +32,7 @@ public enum HostUse: Hashable, Sendable, Codable {
         case .array(let device): "\(device) has it as a member"
         case .held(let device): "\(device) lies on it"
         case .claimed(let device): "somebody has \(device) for himself"
+        case .written(let words): words
         }
     }
 
@@ -43,7 +46,7 @@ public enum HostUse: Hashable, Sendable, Codable {
         case .nbd(let device, _): "qemu-nbd --disconnect \(device)"
         case .mapped(_, let name): "dmsetup remove \(name) (a logical volume: vgchange -an its group)"
         case .array(let device): "mdadm --stop \(device)"
-        case .held, .claimed: nil
+        case .held, .claimed, .written: nil
         }
     }
 }
@@ -77,10 +80,12 @@ extension HostStorage {
         }
         var numbers: [DeviceNumber: String] = [:]
         for case .device(let number) in shared { numbers[number] = "/dev/\(devices[number]?.name ?? "\(number)")" }
-        guard !numbers.isEmpty else { return uses }
-        let mounts = MountTable.mounts(of: numbers)
-        uses.insert(contentsOf: mounts, at: 0)
-        if uses.isEmpty, case .device = node, Files.isClaimed(path) { uses.append(.claimed(device: path)) }
-        return uses
+        if !numbers.isEmpty { uses.insert(contentsOf: MountTable.mounts(of: numbers), at: 0) }
+        guard uses.isEmpty else { return uses }
+        // Who it is shows nowhere else.
+        switch node {
+        case .device: return Files.isClaimed(path) ? [.claimed(device: path)] : []
+        case .file: return FileWriters.words(of: path).map(HostUse.written)
+        }
     }
 }
