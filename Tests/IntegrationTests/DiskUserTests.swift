@@ -63,7 +63,8 @@ struct DiskUserTests {
                 try await Tool.output(of: "losetup", ["--detach", loop])
                 holder = try await Self.hold([
                     "python3", "-c",
-                    "import sys, time; d = open(sys.argv[1], 'r+b'); print('held', flush=True); time.sleep(3600)", image,
+                    "import sys, time; d = open(sys.argv[1], 'r+b'); print('held', flush=True); time.sleep(3600)",
+                    image,
                 ])
                 words = ["process \(holder?.processIdentifier ?? 0) (python3) has it open for writing"]
             }

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// Who has a file open for writing, with no device in between: a userspace filesystem (`fuse2fs`), a copy that is being restored.
 enum FileWriters {
-    /// Filesystems whose leases are the kernel's own word (linux/magic.h: ext2/3/4, XFS, btrfs, tmpfs, overlayfs, F2FS); a network's
-    /// fail for other reasons.
+    /// Filesystems whose leases are the kernel's own word (linux/magic.h: ext2/3/4, XFS, btrfs, tmpfs, overlayfs, F2FS); a
+    /// network's fail for other reasons.
     private static let local: Set<UInt32> = [
         0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010,
     ]
@@ -28,7 +28,9 @@ enum FileWriters {
     /// fcntl(2): a read lease is refused with EAGAIN while somebody has the file open for writing.
     private static func isWritten(_ path: String) -> Bool {
         var system = statfs()
-        guard statfs(path, &system) == 0, local.contains(UInt32(truncatingIfNeeded: system.f_type)) else { return false }
+        guard statfs(path, &system) == 0, local.contains(UInt32(truncatingIfNeeded: system.f_type)) else {
+            return false
+        }
         let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { return false }
         defer { close(file) }
@@ -47,7 +49,9 @@ enum FileWriters {
             let isWriter = Files.entries(of: "/proc/\(pid)/fd").contains { number in
                 guard Files.link(of: "/proc/\(pid)/fd/\(number)") == path else { return false }
                 let lines = Files.content(of: "/proc/\(pid)/fdinfo/\(number)", limit: 4096) ?? []
-                let flags = String(decoding: lines, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("flags:") }
+                let flags = String(decoding: lines, as: UTF8.self).split(separator: "\n").first {
+                    $0.hasPrefix("flags:")
+                }
                 let mode = flags.flatMap { Int32($0.dropFirst(6).filter(\.isNumber), radix: 8) } ?? O_RDONLY
                 return mode & O_ACCMODE != O_RDONLY
             }
