@@ -16,7 +16,17 @@ struct Patient: Sendable {
         /// - Parameter guest: one that needs room for a boot sector; nil for none.
         fileprivate func makeDisks(for guest: Guest?, in folder: String) async throws -> DiskSet {
             let size = Filesystem.ext4.size
-            guard let guest else { return try await DiskSet.make(layout, size: size, in: folder) }
+            guard let guest else {
+                guard self == .raw else { return try await DiskSet.make(layout, size: size, in: folder) }
+                // With a clean filesystem beside, whose bytes are restored before the merge.
+                let set = try await DiskSet.makeRecipe(boot: size, root: size, swap: 4 << 20, in: folder)
+                try await Filesystem.ext4.make(at: "\(folder)/clean", size: size)
+                try set.embed("\(folder)/clean", in: try set.volume("vda1"))
+                try DiskSet.createSparse("\(folder)/swap", size: 4 << 20)
+                try await Tool.output(of: "mkswap", ["\(folder)/swap"])
+                try set.embed("\(folder)/swap", in: try set.volume("VolGroup00/LogVol01"))
+                return set
+            }
             let set =
                 switch self {
                 case .qcow2, .raw: try await DiskSet.make(layout, size: size, in: folder)
@@ -102,7 +112,8 @@ struct Patient: Sendable {
     /// Makes the disks and defines the domain.
     static func make(_ kind: Kind, in shop: Workshop, _ guest: Guest? = nil) async throws -> Patient {
         let set = try await kind.makeDisks(for: guest, in: shop.folder)
-        let volume = try set.volume(kind == .twoDisks ? "guest/root" : set.volumes[0].name)
+        let names = set.volumes.map(\.name)
+        let volume = try set.volume(["guest/root", "VolGroup00/LogVol00"].first(where: names.contains) ?? names[0])
         let file = "\(shop.folder)/fs"
         try await Filesystem.ext4.make(at: file, size: volume.size)
         try await Filesystem.ext4.damage(file)
