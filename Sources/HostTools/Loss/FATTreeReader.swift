@@ -57,7 +57,9 @@ struct FATTreeReader {
         let tableSize = UInt64(boot.le16(22) != 0 ? UInt32(boot.le16(22)) : boot.le32(36))
         guard [512, 1024, 2048, 4096].contains(sectorSize), perCluster > 0, perCluster.nonzeroBitCount == 1,
             reserved > 0,
-            (1...2).contains(tableCount), tableSize > 0
+            (1...2).contains(tableCount), tableSize > 0,
+            // What the kernel asks for (fs/fat/inode.c, fat_valid_media), and fsck.fat does not look at.
+            boot.u8(21) >= 0xF8 || boot.u8(21) == 0xF0
         else { return nil }
         clusterSize = perCluster * sectorSize
         rootSize = Int(rootEntries * 32)
