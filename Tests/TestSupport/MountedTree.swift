@@ -26,7 +26,7 @@ public struct MountedTree: Sendable {
             script = "mount -t xfs -o ro,loop,norecovery,nouuid \"$1\" \"$2\"; trap 'cd /; umount \"$2\"' EXIT\n" + list
         case .vfat:
             script =
-                "export MTOOLS_SKIP_CHECK=1; mcopy -n -s -i \"$1\" '::*' \"$2\" </dev/null || { list=$(mdir -b -i \"$1\" ::) && [ -z \"$list\" ]; }\n"
+                "export MTOOLS_SKIP_CHECK=1; mcopy -n -s -i \"$1\" '::*' \"$2\" </dev/null || { list=$(mdir -b -i \"$1\" ::) || exit; [ -z \"$list\" ] || exit; }\n"
                 + list
         }
         let result = try await Tool.run("bash", ["-c", "set -e\n" + script, "bash", path, place])
