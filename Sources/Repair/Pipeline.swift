@@ -260,7 +260,8 @@ public struct Pipeline: Sendable {
             }
             guard let pointing = summary.trial else { return (summary, nil) }
             let trial = Trial(
-                connection: connection, domain: plan.domain, journal: journal, pointing: pointing, progress: progress)
+                connection: connection, runner: runner, domain: plan.domain, journal: journal, pointing: pointing,
+                progress: progress)
             let (boot, end) = try await trial.run(bootWatch(plan, log: folders.log, whenWaiting))
             if end == .merged { summary.merged = Set(pointing.substitutions.map(\.target)) }
             return (summary, boot)

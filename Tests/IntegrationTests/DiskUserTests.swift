@@ -221,6 +221,59 @@ struct DiskUserTests {
         }
     }
 
+    @Test func `a layer below that somebody changes`() async throws {
+        try await Workshop.with { shop in
+            let base = "\(shop.disks)/base.img"
+            try await Filesystem.ext4.make(at: base)
+            try await Tool.output(of: "cp", ["--sparse=always", base, "\(base).good"])
+            try await Filesystem.ext4.damage(base)
+            let clone = "\(shop.disks)/clone.qcow2"
+            try await Tool.output(of: "qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", clone])
+            try await shop.define([Workshop.disk(clone, format: "qcow2")])
+            for options in [[], ["--read-only"]] {
+                let loop = try await Tool.output(of: "losetup", ["--find", "--show"] + options + [base])
+                    .trimmingCharacters(in: .whitespacesAndNewlines)
+                let before = try await shop.snapshot()
+                let run = try await VirtFsck.run(["check", "--quiet", shop.name])
+                // Who reads it does no harm.
+                #expect(run.exitStatus == (options.isEmpty ? 8 : 4), "\(run)")
+                if options.isEmpty {
+                    #expect(run.errorOutput.contains("\(base) is in use on this host: \(loop)"), "\(run)")
+                }
+                try #expect(await shop.snapshot() == before)
+                try await Tool.output(of: "losetup", ["--detach", loop])
+            }
+            let run = try await HeldRun.during(arguments(shop.name), on: shop.name, in: shop.folder) { held in
+                try await Tool.output(of: "mv", ["\(base).good", base])
+                held.goOn()
+                return try await held.run.value
+            }
+            #expect(run.exitStatus == 8, "\(run)")
+            #expect(run.domain?.message.contains("somebody wrote to \(base), which lies below \(clone)") == true, "\(run)")
+            #expect(run.domain?.committed == false)
+        }
+    }
+
+    @Test func `what others only read, and what the domain once was, is no second use`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple(.ext4, .qcow2)
+            try await PrivateLibvirt.shared.virsh("snapshot-create-as", shop.name, "s")
+            let seed = "\(shop.disks)/seed.img"
+            try await Filesystem.ext4.make(at: seed)
+            let shared = Workshop.disk(seed, format: "raw", target: "vdb", body: "<readonly/>")
+            let uuid = try await PrivateLibvirt.shared.virsh("domuuid", shop.name).split(separator: "\n")[0]
+            try await shop.define(
+                [Workshop.disk(made.image, format: "qcow2", target: "sda", bus: "sata"), shared],
+                extra: "<uuid>\(uuid)</uuid>")
+            try await shop.define([shared], suffix: "-other")
+            let run = try await shop.virtFsck("repair", "--no-start")
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.volume("sda")?.outcome == "repaired", "\(run)")
+            #expect(run.volume("vdb")?.outcome == "clean", "\(run)")
+            try await PrivateLibvirt.shared.virsh("snapshot-delete", shop.name, "s", "--metadata")
+        }
+    }
+
     @Test func `a domain's snapshot is no other user of its disk`() async throws {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple(.ext4, .qcow2)

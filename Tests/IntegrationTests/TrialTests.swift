@@ -105,6 +105,32 @@ struct TrialTests {
         }
     }
 
+    @Test func `nothing is merged into a disk that somebody took for untouched, as was said`() async throws {
+        try await Workshop.with { shop in
+            let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence, .raw)
+            let run = try await guest.afterBoot("--boot-timeout", "2")
+            #expect(run.domain?.boot.outcome == "unknown", "\(run)")
+            let loop = try await Tool.output(of: "losetup", ["--find", "--show", guest.image])
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            let used = try await guest.recover("--keep")
+            #expect(used.exitStatus == 8, "\(used)")
+            #expect(used.errorOutput.contains("\(loop) lies over it"), "\(used)")
+            try await Tool.output(of: "losetup", ["--detach", loop])
+            try FileHandle.update(guest.image) { try $0.write($0.bytes(at: 0, count: 512), at: 0) }
+            let written = try await guest.recover("--keep")
+            #expect(written.exitStatus == 8, "\(written)")
+            for words in ["somebody wrote to \(guest.image)", "recover --discard \(shop.name)"] {
+                #expect(written.errorOutput.contains(words), "\(written)")
+            }
+            try #expect(await shop.state() == "running")
+            try await PrivateLibvirt.shared.virsh("destroy", shop.name)
+            let discarded = try await guest.recover("--discard")
+            #expect(discarded.exitStatus == 0, "\(discarded)")
+            #expect(guest.remains() == [])
+            try #expect(await guest.isUntouched())
+        }
+    }
+
     @Test func `a repair on trial is thrown away when its guest is off`() async throws {
         try await Workshop.with { shop in
             let guest = try await TalkingGuest(shop, saying: TalkingGuest.silence)

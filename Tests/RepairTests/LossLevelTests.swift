@@ -36,6 +36,9 @@ struct LossLevelTests {
         // A handful without a name is nothing to be afraid of, where most files stayed; files that had a name are.
         Example(.minor, "3 of 7 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (7, 4, 3) },
         Example(.heavy, "3 of 5 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (5, 2, 3) },
+        Example(.minor, "2 of 2 files lost (1 gone, 1 in lost+found)") {
+            ($0.before, $0.reconnected, $0.disputed, $0.unnamed) = (2, 1, 1, 1)
+        },
         Example(.minor, "2 of 2 files lost (2 gone)") { ($0.before, $0.unnamed) = (2, 2) },
         Example(.heavy, "3 of 3 files lost (1 gone, 2 in lost+found)") {
             ($0.before, $0.reconnected, $0.unnamed) = (3, 2, 1)

@@ -33,6 +33,11 @@ public struct FileStatus: Hashable, Sendable {
     /// Bytes that it takes on its filesystem; a sparse file takes less than its size.
     public var allocated: UInt64
 
+    /// Whether it is the same file, and nobody wrote to it since.
+    public func isUnchanged(since before: FileStatus) -> Bool {
+        identity == before.identity && size == before.size && modified == before.modified
+    }
+
     /// Looks at `path`.
     ///
     /// - Throws: `Errno`.

@@ -77,6 +77,8 @@ public struct LossCount: Hashable, Sendable, Codable {
     public var moved = 0
     /// How many of those that are nowhere any more had no name before, and only one of two tables knew them.
     public var unnamed = 0
+    /// How many of those that were put into lost+found had no name before, and only one of two tables knew them.
+    public var disputed = 0
     /// How many of those that are at their place have other content, or lost some.
     public var altered = 0
     /// How many of those that are at their place look as before, and failed a checksum before.
@@ -120,6 +122,7 @@ extension LossCount {
             } else if remains != nil, new.isBelowLostAndFound(id) {
                 reconnected += 1
                 if !old.hasName(id) { nameless += 1 }
+                if item?.isDisputed == true, !old.hasName(id) { disputed += 1 }
             } else if remains != nil, new.isReachable(id) {
                 moved += 1
             } else if item?.isDisputed == true, !old.hasName(id) {

@@ -68,9 +68,13 @@ extension HostStorage.Device {
             isOpaque = true
             return
         }
-        // What the kernel has open; and what the path leads to: btrfs tells another device number to stat(2) than it has.
-        if let node = LoopDevice.backing(of: number) { nodes.insert(node) }
-        if let status = try? FileStatus(of: file), let node = StorageNode(status) { nodes.insert(node) }
+        // What the kernel has open; and what the path leads to, where that has the same inode: older kernels tell another device number
+        // of btrfs than stat(2). With another inode it is another namespace's path.
+        let open = LoopDevice.backing(of: number)
+        if let open { nodes.insert(open) }
+        if let status = try? FileStatus(of: file), let node = StorageNode(status), open?.mayBe(node) ?? true {
+            nodes.insert(node)
+        }
         lower = nodes.map { StorageExtent(node: $0, range: range) }
         isOpaque = nodes.count > 1
     }

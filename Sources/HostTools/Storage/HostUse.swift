@@ -52,10 +52,27 @@ public enum HostUse: Hashable, Sendable, Codable {
 }
 
 extension HostStorage {
+    /// Who changes a file or device that others may read as they like: a layer below a disk.
+    ///
+    /// - Parameters: as of ``uses(of:path:besides:)``.
+    public func writers(of node: StorageNode, path: String, besides machine: String) -> [HostUse] {
+        let words: [String]
+        switch node {
+        case .device(let number): words = FileWriters.words(ofDevices: [number], besides: machine)
+        case .file: words = FileWriters.words(ofFile: path, besides: machine)
+        }
+        guard !words.isEmpty else { return [] }
+        // The kernel's own devices have no process.
+        let uses = uses(of: node, path: path, besides: machine)
+        return uses.isEmpty ? words.map(HostUse.written) : uses
+    }
+
     /// What the host does with a file or device, or with anything that has bytes in common with it.
     ///
-    /// - Parameter path: one that leads to `node`.
-    public func uses(of node: StorageNode, path: String) -> [HostUse] {
+    /// - Parameters:
+    ///   - path: one that leads to `node`.
+    ///   - machine: the UUID of the domain that it is a disk of.
+    public func uses(of node: StorageNode, path: String, besides machine: String) -> [HostUse] {
         let shared = sharing(node)
         var uses: [HostUse] = []
         for case .device(let number) in shared where .device(number) != node && !isFoundation(.device(number), of: node)
@@ -84,8 +101,13 @@ extension HostStorage {
         guard uses.isEmpty else { return uses }
         // Who it is shows nowhere else.
         switch node {
-        case .device: return Files.isClaimed(path) ? [.claimed(device: path)] : []
-        case .file: return FileWriters.words(of: path).map(HostUse.written)
+        case .device:
+            // Who writes to a whole disk may do so anywhere on it.
+            let same = Set(numbers.keys).filter { !isFoundation(.device($0), of: node) }
+            let writers = FileWriters.words(ofDevices: same, besides: machine)
+            guard writers.isEmpty else { return writers.map(HostUse.written) }
+            return Files.isClaimed(path) ? [.claimed(device: path)] : []
+        case .file: return FileWriters.words(ofFile: path, besides: machine).map(HostUse.written)
         }
     }
 }

@@ -14,6 +14,12 @@ public enum StorageNode: Hashable, Sendable {
         }
     }
 
+    /// Whether two could be one file that different calls give different device numbers.
+    func mayBe(_ other: StorageNode) -> Bool {
+        guard case .file(let one) = self, case .file(let two) = other else { return self == other }
+        return one.inode == two.inode
+    }
+
     /// The file under a loop device that shows all of it, however many such devices lie between; anything else is its own.
     public var base: StorageNode {
         var node = self

@@ -102,23 +102,27 @@ struct Commit: Sendable {
     /// A domain that was started and stopped meanwhile leaves a disk that is newer than its overlay.
     private func checkUnchanged(_ disk: DiskPlan) throws {
         let now = try FileStatus(of: disk.path)
-        guard let planned = disk.status, now.identity == planned.identity, now.size == planned.size,
-            now.modified == planned.modified
-        else {
+        guard let planned = disk.status, now.isUnchanged(since: planned) else {
             throw DomainProblem(
                 "\(disk.target): somebody wrote to \(disk.path) during the repair; the repair is thrown away")
+        }
+        // The overlay was made of what they held.
+        for (layer, planned) in zip(disk.chain.dropFirst(), disk.layers) {
+            guard try FileStatus(of: layer.path).isUnchanged(since: planned) else {
+                throw DomainProblem(
+                    "\(disk.target): somebody wrote to \(layer.path), which lies below \(disk.path), during the repair; the repair is "
+                        + "thrown away")
+            }
         }
     }
 
     /// Nobody else may have come to use the disks since they were planned.
     private func checkUsers(of disks: [DiskPlan]) async throws {
-        let users = try await DiskUsers(connection: connection, runner: runner)
-        for disk in disks {
-            let found = users.users(
-                of: disk.path, try FileStatus(of: disk.path), besides: plan.domain.uuid, target: disk.target)
-            guard let refusal = DiskUser.refusals(for: found, of: disk.target, path: disk.path).first else { continue }
-            throw DomainProblem("\(refusal); the repair is thrown away, the disks are as they were", kind: .refusal)
+        let named = disks.map { ($0.target, $0.path) }
+        guard let objection = try await DiskUsers.objection(to: named, of: plan.domain.uuid, connection, runner) else {
+            return
         }
+        throw DomainProblem("\(objection); the repair is thrown away, the disks are as they were", kind: .refusal)
     }
 
     /// Nothing is merged yet, so the way back is open: the disks are what they were, and the domain gets them back.

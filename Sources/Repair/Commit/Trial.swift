@@ -15,6 +15,7 @@ struct Trial: Sendable {
     }
 
     let connection: Connection
+    let runner: any CommandRunner
     let domain: DomainID
     let journal: Journal
     let pointing: Pointing
@@ -27,7 +28,7 @@ struct Trial: Sendable {
         let (boot, connection) = await watch.run()
         // libvirtd may have been restarted meanwhile.
         return try await Trial(
-            connection: connection, domain: domain, journal: journal, pointing: pointing, progress: progress
+            connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing, progress: progress
         ).act(on: boot)
     }
 
@@ -36,7 +37,8 @@ struct Trial: Sendable {
         case .booted:
             progress("it boots: merging while it runs")
             do {
-                try await LiveMerge(connection: connection, domain: domain, progress: progress).run(pointing, journal)
+                try await LiveMerge(connection: connection, runner: runner, domain: domain, progress: progress)
+                    .run(pointing, journal)
                 try finish()
             } catch {
                 throw DomainProblem(

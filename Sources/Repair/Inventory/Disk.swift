@@ -69,7 +69,7 @@ public struct Disk: Hashable, Sendable {
     public var isEncrypted: Bool
     /// Whether the XML asks for a slice of the file only.
     public var isSlice: Bool
-    /// Bytes of a sector that the guest sees: 512 or 4096.
+    /// Bytes of a sector that the guest sees; 0 where the XML says what is no number.
     public var sectorSize: Int
     /// Where the layers below its image come from.
     public var backing = Backing.header

@@ -47,6 +47,8 @@ struct DomainUses: Sendable {
         var uuid: String
         var domain: String
         var role: String
+        /// Whether it stands in the domain's definition, not in what it is now, or was (a snapshot, a managed save).
+        var isDefined = true
     }
 
     /// By what is used; two paths to the same bytes may be two of these.
@@ -63,7 +65,8 @@ struct DomainUses: Sendable {
         let found = storage.sharing(node).reduce(into: Set<Use>()) { $0.formUnion(uses[$1] ?? []) }
         let users = found.compactMap { use -> DiskUser? in
             guard use.uuid == uuid else { return .domain(use.domain, role: use.role) }
-            return use.role == target ? nil : .itself(role: use.role)
+            // What it is now, or was, has the same disk by another name perhaps.
+            return use.role == target || !use.isDefined ? nil : .itself(role: use.role)
         }
         return Set(users).sorted { "\($0)" < "\($1)" }
     }

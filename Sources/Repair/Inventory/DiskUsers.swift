@@ -36,7 +36,30 @@ struct DiskUsers: Sendable {
     ///   - target: the disk's name there.
     func users(of path: String, _ status: FileStatus, besides uuid: String, target: String) -> [DiskUser] {
         guard let node = StorageNode(status) else { return [] }
-        return storage.uses(of: node, path: path).map(DiskUser.host)
+        return storage.uses(of: node, path: path, besides: uuid).map(DiskUser.host)
             + uses.users(of: node, in: storage, besides: uuid, target: target)
+    }
+
+    /// Who changes a layer below a disk of a domain.
+    func writers(ofLayer path: String, _ status: FileStatus, besides uuid: String) -> [HostUse] {
+        StorageNode(status).map { storage.writers(of: $0, path: path, besides: uuid) } ?? []
+    }
+
+    /// Looks once more, right before something is merged.
+    ///
+    /// - Parameter disks: targets and paths.
+    /// - Returns: why that must not be.
+    /// - Throws: as ``init(connection:runner:)``; `Errno`.
+    static func objection(
+        to disks: [(target: String, path: String)], of uuid: String, _ connection: Connection,
+        _ runner: any CommandRunner
+    ) async throws -> String? {
+        let users = try await DiskUsers(connection: connection, runner: runner)
+        for disk in disks {
+            let found = users.users(of: disk.path, try FileStatus(of: disk.path), besides: uuid, target: disk.target)
+                .filter { if case .itself = $0 { false } else { true } }
+            if let refusal = DiskUser.refusals(for: found, of: disk.target, path: disk.path).first { return refusal }
+        }
+        return nil
     }
 }

@@ -71,7 +71,8 @@ extension Disk {
         isTransient = try node.matches("transient")
         isEncrypted = try node.matches("encryption | source/encryption")
         isSlice = try node.matches("source/slices")
-        sectorSize = try node.value(of: "string(blockio/@logical_block_size)") == "4096" ? 4096 : 512
+        let sectorSize = try node.value(of: "string(blockio/@logical_block_size)")
+        self.sectorSize = sectorSize.isEmpty ? 512 : Int(sectorSize) ?? 0
         backing = try Backing(node)
         isOptional = try node.value(of: "string(source/@startupPolicy)") == "optional"
     }

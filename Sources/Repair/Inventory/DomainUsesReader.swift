@@ -11,7 +11,10 @@ struct DomainUsesReader {
     /// A domain with all that its XMLs name.
     private struct Named: Sendable {
         var id: DomainID
-        var names: Set<NamedFiles.Name>
+        /// Those of its definition.
+        var names: Set<NamedFiles.Name> = []
+        /// Those of all else that libvirt has of it.
+        var otherNames: Set<NamedFiles.Name> = []
         /// What could not be looked at, and why that matters.
         var warnings: [String] = []
     }
@@ -24,7 +27,17 @@ struct DomainUsesReader {
         let (found, unread) = try await Self.look(at: named)
         var uses = found
         uses.warnings += named.flatMap(\.warnings)
-        for image in unread { await add(image, to: &uses) }
+        let deadline = ContinuousClock.now + Self.limit
+        for image in unread {
+            let left = deadline - .now
+            guard left > .zero else {
+                uses.warnings.append(
+                    "\(image.use.domain): \(image.path): not looked into: others took \(Self.limit.components.seconds) seconds; whether "
+                        + "it uses the disk too could not be seen")
+                continue
+            }
+            await add(image, to: &uses, within: min(left, .seconds(5)))
+        }
         return uses
     }
 
@@ -59,24 +72,28 @@ struct DomainUsesReader {
                 }
                 continue
             }
-            var named = Named(id: id, names: [], warnings: warnings)
-            for xml in xmls {
+            var named = Named(id: id, warnings: warnings)
+            for (index, xml) in xmls.enumerated() {
                 let files: NamedFiles
                 do {
                     files = try NamedFiles(xml: xml)
                 } catch {
                     throw DomainProblem("\(id.name): whether it uses the disk can't be told: its XML: \(error)")
                 }
-                named.names.formUnion(files.names)
+                var names = files.names
                 for part in files.hostDevices {
-                    for path in HostStorage.blockDevices(below: part) {
-                        named.names.insert(NamedFiles.Name(path: path, role: "hostdev"))
-                    }
+                    let paths = HostStorage.blockDevices(below: part)
+                    names.formUnion(paths.map { NamedFiles.Name(path: $0, role: "hostdev") })
                 }
                 for volume in files.volumes {
                     guard let path = try await pools.path(of: volume) else { continue }
-                    named.names.insert(NamedFiles.Name(path: path, role: volume.role, format: volume.format))
+                    names.insert(NamedFiles.Name(path: path, role: volume.role, format: volume.format))
                 }
+                if files.readsConfiguration {
+                    named.warnings.append(
+                        "\(id.name): its command line has -readconfig; whether it uses the disk too could not be seen")
+                }
+                if index == 0 { named.names = names } else { named.otherNames.formUnion(names) }
             }
             domains.append(named)
         }
@@ -89,8 +106,13 @@ struct DomainUsesReader {
         let (look, _) = try await Patience.passingOver(limit: patience, Silence.init) { silent, steps in
             var look = UsesLook(silent: silent, steps: steps)
             for domain in domains {
-                for name in domain.names {
-                    look.add(name, DomainUses.Use(uuid: domain.id.uuid, domain: domain.id.name, role: name.role))
+                for (names, isDefined) in [(domain.names, true), (domain.otherNames.subtracting(domain.names), false)] {
+                    for name in names {
+                        look.add(
+                            name,
+                            DomainUses.Use(
+                                uuid: domain.id.uuid, domain: domain.id.name, role: name.role, isDefined: isDefined))
+                    }
                 }
             }
             look.uses.warnings = Set(look.uses.warnings).sorted()
@@ -100,13 +122,17 @@ struct DomainUsesReader {
     }
 
     private static let patience = Duration.seconds(5)
+    /// For all images together that qemu-img is asked about: a host may have hundreds over one dead server.
+    private static let limit = Duration.seconds(15)
 
     /// Asks qemu-img what an image needs besides itself: names in JSON, and formats other than qcow2. One that QEMU can't open
     /// either uses nothing.
-    private func add(_ image: UsesLook.Unread, to uses: inout DomainUses) async {
+    private func add(
+        _ image: UsesLook.Unread, to uses: inout DomainUses, within timeout: Duration
+    ) async {
         let command = Command(
             "qemu-img", "info", "--force-share", "--backing-chain", "--output=json", "-f", image.format, image.path,
-            timeout: .seconds(10))
+            timeout: timeout)
         guard let result = try? await runner.run(command) else { return }
         guard result.isSuccess, let json = try? JSONValue(parsing: result.output) else {
             if case .exited = result.status { return }

@@ -39,8 +39,12 @@ public struct DiskInventory: Sendable {
     public var problem: String?
     /// The file or device itself.
     public var status: FileStatus?
+    /// What the layers below it are, as `chain` names them.
+    public var layers: [FileStatus] = []
     /// Who else uses its bytes.
     public var users: [DiskUser] = []
+    /// Who changes a layer below it.
+    public var layerUsers: [(path: String, users: [HostUse])] = []
     /// Why the host can't write to it; nil where it can, or needs not.
     public var writeProblem: String?
     /// Whether its source is missing and the domain starts without it.
@@ -78,6 +82,10 @@ struct InventoryReader {
             if summary.isActive { inventory.blockJob = try? await connection.blockJob(of: id, disk: disk.target)?.kind }
             if let path = inventory.path, let status = inventory.status {
                 inventory.users = users.users(of: path, status, besides: summary.id.uuid, target: disk.target)
+                for (layer, status) in zip(inventory.chain.dropFirst(), inventory.layers) {
+                    let writers = users.writers(ofLayer: layer.path, status, besides: summary.id.uuid)
+                    if !writers.isEmpty { inventory.layerUsers.append((layer.path, writers)) }
+                }
             }
             disks.append(inventory)
         }
@@ -120,7 +128,10 @@ struct InventoryReader {
             inventory.attributes = try FileAttributes(of: path)
             inventory.canBeLocked = ImageLock.isPossible(on: path)
             if !disk.isReadOnly { inventory.writeProblem = Files.writeProblem(path) }
+            // What can't be repaired is not looked into.
+            guard Plan.supportedFormats.contains(disk.format) else { return inventory }
             inventory.chain = try await chain.layers(below: path, format: disk.format, disk.backing)
+            for layer in inventory.chain.dropFirst() { inventory.layers.append(try FileStatus(of: layer.path)) }
             // QEMU could not read it to the end, and would say less well why.
             if let problem = RunLocks.objection(
                 toDisk: disk.target, path: path, chain: inventory.chain.map(\.path))

@@ -1,3 +1,4 @@
+import HostTools
 import LibXML
 
 /// Every file and device that a domain's XML names, whatever for. Pure.
@@ -28,6 +29,8 @@ struct NamedFiles: Hashable, Sendable {
     private(set) var volumes: Set<Volume> = []
     /// What devices that are handed over whole, by an address, have in their paths below `/sys/devices`.
     private(set) var hostDevices: Set<String> = []
+    /// Whether QEMU reads more of its command line from a file.
+    private(set) var readsConfiguration = false
 
     /// The paths alone.
     var paths: Set<String> { Set(names.map(\.path)) }
@@ -38,7 +41,14 @@ struct NamedFiles: Hashable, Sendable {
         try document.forEach("//devices/disk | /domainsnapshot/disks/disk") { node throws(XMLError) in
             try read(disk: node)
         }
-        try document.forEach("//hostdev/source[address]") { node throws(XMLError) in
+        try document.forEach("//backingStore[@type='volume'] | //mirror[@type='volume']") { node throws(XMLError) in
+            volumes.insert(
+                Volume(
+                    pool: try node.value(of: "string(source/@pool)"), name: try node.value(of: "string(source/@volume)"),
+                    role: try node.value(of: "string(ancestor::disk[1]/target/@dev)"),
+                    format: try node.value(of: "string(format/@type)")))
+        }
+        try document.forEach("//hostdev/source[address] | //source[@type='pci'][address]") { node throws(XMLError) in
             if let part = try Self.hostDevice(node) { hostDevices.insert(part) }
         }
         // What people wrote about a domain is no use of what they mention.
@@ -53,6 +63,7 @@ struct NamedFiles: Hashable, Sendable {
         }
         let foreign = "//*[namespace-uri() = 'http://libvirt.org/schemas/domain/qemu/1.0']/@value"
         for value in try document.values(of: foreign) {
+            if value == "-readconfig" { readsConfiguration = true }
             for path in Self.paths(inside: value) {
                 names.insert(Name(path: path, role: "qemu:commandline", format: ""))
             }
@@ -100,17 +111,24 @@ struct NamedFiles: Hashable, Sendable {
     }
 
     /// What may be a path in a word of QEMU's command line: `file=/srv/a.img,format=raw`, `{"filename": "/srv/a.img"}`. QEMU
-    /// writes a comma in a name as two.
+    /// writes a comma in a name as two, and works in `/` below libvirt, where a relative name begins.
     static func paths(inside word: String) -> Set<String> {
         var found: Set<String> = []
+        // JSON may write a slash as it likes.
+        if let start = word.firstIndex(of: "{"), let end = word.lastIndex(of: "}"), start < end {
+            let json = String(word[start...end])
+            for text in [json, json.replacing(",,", with: ",")] {
+                found.formUnion((try? JSONValue(parsing: text))?.absolutePaths ?? [])
+            }
+        }
         var before: Character?
         for index in word.indices {
             defer { before = word[index] }
-            guard word[index] == "/", before.map({ "=,:\"' ".contains($0) }) ?? true else { continue }
+            let isStart = before.map { "=,:\"' ".contains($0) } ?? true
+            guard isStart, !"=,:\"' -{}".contains(word[index]) else { continue }
             let rest = word[index...]
-            found.insert(String(rest))
-            found.insert(String(rest.prefix { $0 != "\"" && $0 != "'" }))
-            found.insert(Self.untilComma(rest))
+            let names = [String(rest), String(rest.prefix { $0 != "\"" && $0 != "'" }), Self.untilComma(rest)]
+            for name in names where name.contains("/") { found.insert(name.hasPrefix("/") ? name : "/\(name)") }
         }
         return found
     }

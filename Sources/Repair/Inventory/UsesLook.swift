@@ -35,7 +35,10 @@ struct UsesLook {
                 guard let name, name.hasPrefix("/") || !name.contains(":") else { return nil }
                 return name.hasPrefix("/") ? name : "\(folder)/\(name)"
             }
-            if header.backing != nil && named[0] == nil || header.dataFile != nil && named[1] == nil {
+            let isUnclear = zip([header.backing, header.dataFile], named).contains { name, path in
+                path == nil && name.map { !Self.isRemote($0) } ?? false
+            }
+            if isUnclear {
                 unread.append(Unread(use: use, path: path, format: "qcow2"))
             }
             if let data = named[1] { _ = note(data, use) }
@@ -43,6 +46,14 @@ struct UsesLook {
             path = next
             format = header.backingFormat ?? ""
         }
+    }
+
+    /// Whether a name is a server's, and no file here (QEMU: "Device URL Syntax"): who serves a file of ours has it open.
+    private static func isRemote(_ name: String) -> Bool {
+        let scheme = name.prefix { $0 != ":" }.prefix { $0 != "+" }
+        return [
+            "nbd", "rbd", "http", "https", "ftp", "ftps", "iscsi", "iser", "ssh", "gluster", "nfs", "vxhs", "sheepdog",
+        ].contains(scheme)
     }
 
     /// - Returns: whether there is such a file or device, and it may be looked into.

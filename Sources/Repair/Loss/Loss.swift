@@ -55,7 +55,8 @@ public struct Loss: Hashable, Sendable {
         level = touchesFiles ? .heavy : .minor
     }
 
-    /// So few that were put into lost+found, or had no name before, are no heavy loss where most files stayed at their place.
+    /// So few that were put into lost+found, or had no name before, are no heavy loss where most files stayed at their place, or only
+    /// one of two tables knew them.
     private static var mostNameless: Int { 3 }
 
     private static func level(of count: LossCount) -> Level {
@@ -63,7 +64,7 @@ public struct Loss: Hashable, Sendable {
         // tables knows.
         let isHandful =
             count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
-            && (count.reconnected == 0 || count.after * 2 > count.before)
+            && (count.reconnected == count.disputed || count.after * 2 > count.before)
         if count.hasNewRoot || count.lost * 10 > count.before && !isHandful { return .heavy }
         return count.lost == 0 && count.doubtful == 0 && !count.isIncomplete ? .none : .minor
     }

@@ -63,10 +63,11 @@ struct LossMeter: Sendable {
 
     private static func makesSense(_ count: LossCount) -> Bool {
         let numbers = [
-            count.before, count.after, count.reconnected, count.moved, count.unnamed, count.altered, count.doubtful,
+            count.before, count.after, count.reconnected, count.moved, count.unnamed, count.disputed,
+            count.altered, count.doubtful,
         ]
         return numbers.allSatisfy { (0...mostFiles).contains($0) }
             && count.after + count.reconnected + count.moved + count.unnamed <= count.before
-            && count.altered + count.doubtful <= count.after
+            && count.altered + count.doubtful <= count.after && count.disputed <= count.reconnected
     }
 }

@@ -74,6 +74,8 @@ public struct DiskPlan: Hashable, Sendable {
     public var overlayFolder: String
     /// The image's file when it was planned; nil where it has none.
     public var status: FileStatus?
+    /// The layers below it then, in the order of `chain`.
+    public var layers: [FileStatus] = []
     /// Owner, mode and extended attributes when it was planned: what it has again after a repair.
     public var attributes: FileAttributes?
     /// Whether its file can be locked against QEMU.
@@ -209,6 +211,11 @@ extension Plan {
         if disk.isShareable { refusals.append("\(target): is shareable; others may write to it during the repair") }
         if disk.isTransient { refusals.append("\(target): is transient; a repair would be thrown away") }
         if disk.isSlice { refusals.append("\(target): uses a slice of its file, which is not supported") }
+        if ![512, 4096].contains(disk.sectorSize) {
+            refusals.append(
+                "\(target): has sectors of another size than 512 or 4096 bytes (blockio); the partition table can't be read as the "
+                    + "guest reads it")
+        }
         if disk.isEncrypted || inventory.chain.contains(where: \.isEncrypted) {
             refusals.append("\(target): is encrypted; an overlay would leak its data")
         }
@@ -222,7 +229,13 @@ extension Plan {
                     + "(where that knows no run any more: qemu-img commit, then virsh edit)"
             )
         }
-        refusals += DiskUser.refusals(for: inventory.users, of: target, path: inventory.path ?? "")
+        // Of a disk that is only read others may do what they like.
+        if !disk.isReadOnly {
+            refusals += DiskUser.refusals(for: inventory.users, of: target, path: inventory.path ?? "")
+        }
+        for layer in inventory.layerUsers {
+            refusals += DiskUser.refusals(for: layer.users.map(DiskUser.host), of: target, path: layer.path)
+        }
         if let problem = inventory.writeProblem { refusals.append("\(target): \(problem)") }
         if let job = inventory.blockJob {
             refusals.append(
@@ -235,7 +248,7 @@ extension Plan {
         return refusals
     }
 
-    private static let supportedFormats: Set = ["qcow2", "raw"]
+    static let supportedFormats: Set = ["qcow2", "raw"]
 
     private static func imageRefusals(for inventory: DiskInventory) -> [String] {
         guard let image = inventory.chain.first else { return [] }
@@ -286,6 +299,7 @@ extension DiskPlan {
         check = inventory.check
         sectorSize = disk.sectorSize
         status = inventory.status
+        layers = inventory.layers
         attributes = inventory.attributes
         canBeLocked = inventory.canBeLocked
         handling =

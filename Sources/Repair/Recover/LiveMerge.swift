@@ -8,6 +8,7 @@ import Libvirt
 /// between the two would leave an XML that names an overlay older than the disk below.
 struct LiveMerge: Sendable {
     let connection: Connection
+    let runner: any CommandRunner
     let domain: DomainID
     let progress: @Sendable (String) -> Void
 
@@ -22,7 +23,9 @@ struct LiveMerge: Sendable {
         }
         // A merge that was interrupted may have let some of the disks go on already. Asked for after the jobs: libvirt answers
         // that when it has done what it was asked to before.
-        let targets = try await disks.overlaid(pointing.substitutions, []).map(\.target)
+        let substitutions = try await disks.overlaid(pointing.substitutions, [])
+        let targets = substitutions.map(\.target)
+        try await check(substitutions, pointing, hasBegun: journal.hasMerged)
         if !journal.hasMerged { try journal.append(.merge) }
         for target in targets {
             if let job = jobs[target] {
@@ -45,6 +48,27 @@ struct LiveMerge: Sendable {
             try await disks.pointBack(pointing.substitutions, to: pointing.xml, .byPivot)
         } close: { [connection, domain] in
             if suspension == .ours { try await connection.resume(domain) }
+        }
+    }
+
+    /// Nobody may have come to use the disks, or have written to them, since their overlays were made: the host's administrator may
+    /// have looked at disks that were said to be untouched.
+    private func check(
+        _ substitutions: [DomainXMLEdit.Substitution], _ pointing: Pointing, hasBegun: Bool
+    ) async throws {
+        let named = substitutions.map { ($0.target, $0.disk) }
+        if let objection = try await DiskUsers.objection(to: named, of: domain.uuid, connection, runner) {
+            throw DomainProblem("\(domain.name): \(objection)")
+        }
+        for substitution in substitutions where !hasBegun {
+            let status = try FileStatus(of: substitution.disk)
+            guard let mark = pointing.disks[substitution.target], status.kind == .regular else { continue }
+            guard status.identity.inode == mark.inode, status.modified == mark.modified else {
+                throw DomainProblem(
+                    "\(domain.name): \(substitution.target): somebody wrote to \(substitution.disk) since its overlay was made, or put "
+                        + "another file there; a merge would mix the two. It runs on its overlay; shut it down, and give the "
+                        + "repair up: virt-fsck recover --discard \(domain.name)")
+            }
         }
     }
 

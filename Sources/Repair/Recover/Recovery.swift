@@ -131,7 +131,7 @@ struct Recovery: Sendable {
                 )
             }
             try await Trial(
-                connection: connection, domain: domain, journal: journal, pointing: pointing, progress: progress
+                connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing, progress: progress
             ).takeBack()
             return true
         case .none:
@@ -155,7 +155,7 @@ struct Recovery: Sendable {
         switch (try await disks.place(of: pointing.substitutions, []), record.pivot) {
         case (.overlays, _), (.mixed, .some):
             progress("runs on its overlay: merging while it runs")
-            try await LiveMerge(connection: connection, domain: domain, progress: progress)
+            try await LiveMerge(connection: connection, runner: runner, domain: domain, progress: progress)
                 .run(pointing, journal, suspension: record.pivot)
             return true
         case (.mixed, nil):
@@ -225,15 +225,10 @@ struct Recovery: Sendable {
 
     /// Nobody else may have come to use the disks since the run was interrupted. The overlays hold everything until then.
     private func checkUsers(of substitutions: [DomainXMLEdit.Substitution]) async throws {
-        let users = try await DiskUsers(connection: connection, runner: runner)
-        for substitution in substitutions {
-            let found = users.users(
-                of: substitution.disk, try FileStatus(of: substitution.disk), besides: record.header.uuid,
-                target: substitution.target)
-            guard let refusal = DiskUser.refusals(for: found, of: substitution.target, path: substitution.disk).first
-            else { continue }
-            throw DomainProblem("\(name): \(refusal); then: virt-fsck recover \(name)", kind: .refusal)
-        }
+        let disks = substitutions.map { ($0.target, $0.disk) }
+        guard let objection = try await DiskUsers.objection(to: disks, of: record.header.uuid, connection, runner)
+        else { return }
+        throw DomainProblem("\(name): \(objection); then: virt-fsck recover \(name)", kind: .refusal)
     }
 
     /// Whether a disk is still the one that the overlay is for.

@@ -19,6 +19,8 @@ struct BootWatch: Sendable {
     private static let grace = Duration.seconds(5)
     /// A failure that nobody can mend counts when its line has come to its end: why it panicked stands behind that it did.
     private static let restOfLine = Duration.milliseconds(500)
+    /// What a guest that has crashed or is off said last is on its way still; its console ends when all of it is here.
+    private static let endOfConsole = Duration.seconds(5)
     /// A libvirtd that is restarted is back by then.
     private static let restartTimeout = Duration.seconds(60)
     private static let screenshotLimit = 64 << 20
@@ -150,12 +152,12 @@ struct BootWatch: Sendable {
         for await event in events where event.domain == domain {
             switch event.event {
             case .crashed:
-                if hasConsole { await reading.end(within: Self.restOfLine) }
+                if hasConsole { await reading.end(within: Self.endOfConsole) }
                 return .known(.failed, "the guest crashed (\(event.reason.rawValue))" + reading.lastWords)
             case .stopped where event.reason == .saved:
                 return .known(.unknown, "somebody has saved it (virsh managedsave)")
             case .stopped:
-                if hasConsole { await reading.end(within: Self.restOfLine) }
+                if hasConsole { await reading.end(within: Self.endOfConsole) }
                 return .known(.failed, "it is off again (\(event.reason.rawValue))" + reading.lastWords)
             case .suspended where event.reason == .ioError || event.reason == .watchdog:
                 return .known(.failed, "it is paused (\(event.reason.rawValue))")
