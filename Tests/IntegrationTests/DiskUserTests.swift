@@ -249,7 +249,8 @@ struct DiskUserTests {
                 return try await held.run.value
             }
             #expect(run.exitStatus == 8, "\(run)")
-            #expect(run.domain?.message.contains("somebody wrote to \(base), which lies below \(clone)") == true, "\(run)")
+            #expect(
+                run.domain?.message.contains("somebody wrote to \(base), which lies below \(clone)") == true, "\(run)")
             #expect(run.domain?.committed == false)
         }
     }

@@ -68,8 +68,8 @@ private struct RealPatient: Sendable {
     let disk: String
     private let log: String
 
-    /// For a boot, on a machine that does many other things.
-    static let patience = Duration.seconds(400)
+    /// For a boot without KVM, on a machine that does many other things.
+    static let patience = Duration.seconds(1200)
 
     init(_ condition: DemoGuest.Condition, _ shop: Workshop) async throws {
         self.shop = shop

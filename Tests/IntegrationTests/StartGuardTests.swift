@@ -68,7 +68,7 @@ struct StartGuardTests {
             kill(writer, SIGKILL)
             #expect(run.exitStatus == 8, "\(run)")
             #expect(run.domain?.outcome == "refused")
-            #expect(run.domain?.message.contains("vda: a process of QEMU's writes to \(made.image)") == true)
+            #expect(run.domain?.message.contains("process \(writer) (qemu-nbd) has it open for writing") == true)
             #expect(await eventually { HostState.process("qemu-nbd", holding: shop.disks) == nil })
             try #expect(await shop.snapshot() == before)
         }

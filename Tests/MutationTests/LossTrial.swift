@@ -80,7 +80,10 @@ struct LossTrial {
 extension LossCount {
     var level: String {
         let kept = after - altered
-        if hasNewRoot || (before - kept) * 10 > before { return "heavy" }
+        let noise = unnamed + disputed
+        let isNoisy = after > 0 && after * 2 >= before - noise
+        let (lost, all) = isNoisy ? (before - kept - noise, before - noise) : (before - kept, before)
+        if hasNewRoot || isIncomplete || lost * 10 > all { return "heavy" }
         return kept == before && doubtful == 0 && !isIncomplete ? "none" : "minor"
     }
     var words: String {

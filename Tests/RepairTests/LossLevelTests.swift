@@ -51,8 +51,15 @@ struct LossLevelTests {
         Example(
             .minor, "no file lost; 7 of 200 failed a checksum before, and may not hold what they held"
         ) { ($0.before, $0.after, $0.doubtful) = (200, 200, 7) },
+        // A bad sector of a FAT's table makes chains that never were files.
+        Example(.minor, "120 of 320 files lost (60 gone, 60 in lost+found)") {
+            ($0.before, $0.after, $0.reconnected, $0.disputed, $0.unnamed) = (320, 200, 60, 60, 60)
+        },
+        Example(.heavy, "200 of 210 files lost (200 in lost+found)") {
+            ($0.before, $0.after, $0.reconnected, $0.disputed) = (210, 10, 200, 50)
+        },
         Example(
-            .minor, "no file of 200 lost, but a part of the original could not be read: there may have been more"
+            .heavy, "no file of 200 lost, but a part of the original could not be read: there may have been more"
         ) { ($0.before, $0.after, $0.isIncomplete) = (200, 200, true) },
     ])
     func `a count has a level and words`(_ example: Example) {

@@ -192,7 +192,8 @@ extension LogicalVolume {
         if roles.contains("thicksnapshot") { return .snapshot }
         if layout.contains("thin") { return .thin }
         guard isMapped else { return .other }
-        return roles.contains("thickorigin") ? .snapshotOrigin : .plain
+        // Of snapshots, or the external one of thin volumes.
+        return roles.contains("origin") || roles.contains("thickorigin") ? .snapshotOrigin : .plain
     }
 
     private func firstDefect(in group: VolumeGroup) -> Defect? {

@@ -8,6 +8,9 @@ struct ExtJournal {
     /// Those whose first four bytes were the journal's magic number, and are zero in the journal.
     private(set) var escaped: Set<UInt64> = []
 
+    /// Whether there are fast commits behind what was committed in full: e2fsck replays them, and this reader does not.
+    private(set) var hasFastCommits = false
+
     static let magicBytes: [UInt8] = [0xC0, 0x3B, 0x39, 0x98]
     private static let magic: UInt32 = 0xC03B_3998
 
@@ -33,7 +36,15 @@ struct ExtJournal {
         let fastBlocks = features & 0x20 != 0 ? UInt64(head.be32(0x54) == 0 ? 256 : head.be32(0x54)) : 0
         let end = UInt64(head.be32(16)) &- fastBlocks
         let start = UInt64(head.be32(28))
-        guard start != 0 else { return }
+        // fs/ext4/fast_commit.h: EXT4_FC_TAG_HEAD, a length, features, and the transaction that it follows.
+        func hasFastCommit(after sequence: UInt32) -> Bool {
+            guard fastBlocks > 0, let bytes = block(end) else { return false }
+            return bytes.le16(0) == 9 && bytes.le16(2) == 8 && bytes.le32(8) == sequence
+        }
+        guard start != 0 else {
+            hasFastCommits = hasFastCommit(after: head.be32(24))
+            return
+        }
         guard first > 0, first < end, end <= UInt64(map.count), start >= first, start < end else { return nil }
         let is64Bits = features & 0x2 != 0
         let hasLongTags = features & 0x10 != 0
@@ -82,6 +93,7 @@ struct ExtJournal {
                 return nil
             }
         }
+        hasFastCommits = hasFastCommit(after: sequence)
         for (sequence, transaction) in done {
             for tag in transaction.tags where tag.place != 0 {
                 if let limit = revoked[tag.block], limit >= sequence { continue }

@@ -27,11 +27,12 @@ struct ExtTreeReader {
     /// - Parameter sister: what a checker made of it, whose superblock may say what this one's does not; nil where it is sound.
     /// - Returns: nil where nothing can be read.
     static func tree(of device: DeviceReader, besides sister: DeviceReader? = nil) -> FileTree? {
-        var lacksJournal = false
+        var (lacksJournal, lacksFastCommits) = (false, false)
         // Where the superblock is a copy, only the journal says whether it holds changes: e2fsck replays it then, too.
         if let first = superblock(device, at: 1024) ?? sister.flatMap({ superblock($0, at: 1024) }), first.hasJournal {
             let reader = ExtTreeReader(device, first, isOriginal: true)
             if let journal = reader.journal {
+                if journal.hasFastCommits { lacksFastCommits = true }
                 device.replace(journal.blocks, escaped: journal.escaped, blockSize: first.blockSize)
             } else {
                 lacksJournal = first.needsReplay
@@ -44,6 +45,7 @@ struct ExtTreeReader {
             if reader.tree.tellsMore(than: best) { best = reader.tree }
         }
         best?.lacksJournal = lacksJournal
+        best?.lacksFastCommits = lacksFastCommits
         if device.isExhausted {
             best?.lacksItems = true
             best?.lacksNames = true
@@ -155,7 +157,19 @@ struct ExtTreeReader {
                     used = index
                 }
             }
-            guard !unlike.isEmpty, let map = Self.map(description, geometry, device) else { return }
+            guard !unlike.isEmpty else { return }
+            guard let map = Self.map(description, geometry, device) else {
+                // What is left to tell how many there were is the descriptor. Free ones lie behind the used ones mostly.
+                guard description.isRight != false, description.freeInodes <= geometry.inodesPerGroup else {
+                    isWhole = false
+                    return
+                }
+                let count = Int(geometry.inodesPerGroup - description.freeInodes)
+                let own = group == 0 ? Int(geometry.firstInode) - 1 : 0
+                let known = inodes.count { $0.number >= geometry.firstInode } + own
+                lost = Array(unlike.filter { $0 >= geometry.firstInode }.prefix(max(0, count - known)))
+                return
+            }
             lost = unlike.filter { number in
                 let bit = Int(number - first)
                 return map.u8(bit / 8) >> UInt8(bit % 8) & 1 == 1
@@ -218,7 +232,11 @@ struct ExtTreeReader {
             } else {
                 let blocks = mapping(of: inode)
                 if !blocks.isWhole { isDoubtful = true }
-                content.combine(blocks.runs)
+                let end = (inode.size + geometry.blockSize - 1) / geometry.blockSize
+                content.combine(blocks.runs.compactMap { $0.cut(to: end) })
+                // What could not be read is lost when the checker has cut it off.
+                content.combine(blocks.isWhole)
+                content.combine(inode.lacksBlocks(beside: blocks.runs.reduce(0) { $0 + $1.count }, geometry))
             }
         }
         if inode.number != Self.rootInode {
@@ -233,6 +251,14 @@ struct ExtTreeReader {
         var block: UInt64
         var count: UInt64
         var isUnwritten = false
+
+        /// The part before a block of the file; nil where none is.
+        func cut(to end: UInt64) -> Run? {
+            guard logical < end else { return nil }
+            var run = self
+            run.count = min(count, end - logical)
+            return run
+        }
     }
 
     private struct Mapping {
@@ -491,9 +517,7 @@ private struct ExtInode {
     /// - Returns: nil where it is not in use, or is none.
     init?(_ number: UInt64, _ raw: Bytes, _ geometry: ExtGeometry) {
         kind = raw.le16(0)
-        guard [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12), raw.le16(0x1A) > 0, raw.le32(0x14) == 0 else {
-            return nil
-        }
+        guard [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12), raw.le16(0x1A) > 0 else { return nil }
         self.number = number
         self.raw = raw
         size = UInt64(raw.le32(0x04)) | UInt64(raw.le32(0x6C)) << 32
@@ -501,7 +525,10 @@ private struct ExtInode {
         let start = CRC32C.update(geometry.checksumSeed, littleEndian: UInt32(truncatingIfNeeded: number))
         seed = geometry.hasChecksums ? CRC32C.update(start, littleEndian: raw.le32(0x64)) : 0
         let extra = raw.count > 128 ? Int(raw.le16(0x80)) : 0
-        isRight = !geometry.hasChecksums || Self.checksum(raw, seed, extra) == Self.stored(raw, extra)
+        // One with a time of deletion is used all the same, as long as names lead to it.
+        isRight =
+            raw.le32(0x14) == 0
+            && (!geometry.hasChecksums || Self.checksum(raw, seed, extra) == Self.stored(raw, extra))
         var attributes = Hasher()
         attributes.combine(raw.le32(0x68))
         attributes.combine(raw.le16(0x76))
@@ -532,6 +559,19 @@ private struct ExtInode {
     var hasBlocks: Bool { kind >> 12 == 0x8 || isFolder || isLink && (size >= 60 || usesExtents) }
     /// The 60 bytes that point at blocks, or hold what needs no more.
     var blockBytesPart: Bytes { raw.part(0x28, 60) }
+
+    /// Whether a file with holes counts more blocks as its own than it has, so that what pointed at them is gone.
+    ///
+    /// - Parameter blocks: how many hold content.
+    func lacksBlocks(beside blocks: UInt64, _ geometry: ExtGeometry) -> Bool {
+        // EXT4_HUGE_FILE_FL counts blocks of the filesystem, not of 512 bytes.
+        let count = UInt64(raw.le32(0x1C)) | UInt64(raw.le16(0x74)) << 32
+        let claimed = flags & 0x4_0000 != 0 ? count : count * 512 / geometry.blockSize
+        let width = geometry.blockSize / 4
+        // Blocks that point at blocks, and one of attributes.
+        let most = blocks + blocks / width + 4
+        return kind >> 12 == 0x8 && blocks * geometry.blockSize < size && claimed > most
+    }
 
     /// The value of the attribute `system.data`, which holds what does not fit into the 60 bytes.
     var inlineData: Bytes? {

@@ -20,6 +20,7 @@ struct FATTreeReader {
     /// Clusters that belong to something.
     private var owned: [Bool] = []
     private var folders: [Folder] = []
+    private let walks: Walks
 
     /// A folder that is to be read.
     private struct Folder {
@@ -86,6 +87,7 @@ struct FATTreeReader {
             tables.append(Self.entries(bytes, count: Int(clusterCount) + 2, bits: bits))
         }
         owned = [Bool](repeating: false, count: Int(clusterCount) + 2)
+        walks = Walks(clusters: Int(clusterCount) + 2)
     }
 
     private static let end: UInt32 = 0x0FFF_FFF8
@@ -127,6 +129,7 @@ struct FATTreeReader {
     private mutating func readFolders() {
         while let folder = folders.popLast() {
             let chain = chain(from: folder.cluster, wanted: nil)
+            if !chain.isWhole { (tree.lacksItems, tree.lacksNames) = (true, true) }
             // A long name may begin in one cluster and end in the next.
             var long: [Bytes] = []
             for cluster in chain.clusters {
@@ -143,6 +146,8 @@ struct FATTreeReader {
         var clusters: [UInt32] = []
         /// Whether it ends as a chain does, is as long as it should be, and both tables say the same.
         var isRight = true
+        /// Whether it ends as a chain does.
+        var isWhole = true
     }
 
     /// - Parameter wanted: how many clusters there must be; nil where that is not known. Of two tables that differ the one counts
@@ -163,12 +168,33 @@ struct FATTreeReader {
     private func chain(from start: UInt32, in table: [UInt32]) -> Chain {
         var chain = Chain()
         var cluster = start
-        while isCluster(cluster), chain.clusters.count <= table.count {
+        let walk = walks.next()
+        // A circle has no end.
+        while isCluster(cluster), walks.isFirst(cluster, in: walk) {
             chain.clusters.append(cluster)
             cluster = table[Int(cluster)]
         }
-        chain.isRight = cluster >= Self.end && chain.clusters.count <= table.count
+        chain.isWhole = cluster >= Self.end
+        chain.isRight = chain.isWhole
         return chain
+    }
+
+    /// Which clusters a walk along a chain has seen.
+    private final class Walks {
+        private var last: [UInt32]
+        private var number: UInt32 = 0
+
+        init(clusters: Int) { last = [UInt32](repeating: 0, count: clusters) }
+
+        func next() -> UInt32 {
+            number &+= 1
+            return number
+        }
+
+        func isFirst(_ cluster: UInt32, in walk: UInt32) -> Bool {
+            defer { last[Int(cluster)] = walk }
+            return last[Int(cluster)] != walk
+        }
     }
 
     // MARK: Names
@@ -228,7 +254,8 @@ struct FATTreeReader {
             } else {
                 let chain = chain(from: cluster, wanted: (size + clusterSize - 1) / clusterSize)
                 guard !isNoise || chain.isRight else { return }
-                content.combine(chain.clusters)
+                // What is behind the size is no content.
+                content.combine(Array(chain.clusters.prefix(Int(clamping: (size + clusterSize - 1) / clusterSize))))
                 isDoubtful = isDoubtful || !chain.isRight
                 for number in chain.clusters {
                     if owned[Int(number)] { isDoubtful = true }

@@ -47,6 +47,9 @@ struct FileTree {
     /// Whether changes that a journal held are lost.
     var lacksJournal = false
 
+    /// Whether a journal holds changes in a form that is not read here.
+    var lacksFastCommits = false
+
     /// Whether there may be files of which nothing is known: neither what describes them, nor their names.
     var isIncomplete: Bool { lacksItems && lacksNames || lacksJournal }
 
@@ -97,7 +100,6 @@ extension LossCount {
     init(from before: FileTree, to after: FileTree) {
         let old = Index(before)
         let new = Index(after)
-        hasNewRoot = !before.hasRoot && after.hasRoot
         isIncomplete = before.isIncomplete || after.isIncomplete
         let kept = Self.kept(from: old, to: new)
         // A name whose inode is gone and an inode that has no name are mostly one file: of the name the number is damaged.
@@ -130,6 +132,8 @@ extension LossCount {
             }
         }
         self.before += max(0, gone - nameless)
+        // One with a wrong field is the same still: what was in it is.
+        hasNewRoot = !before.hasRoot && after.hasRoot && self.after == 0
         if after.hasInodes { countFoundLater(old, new) }
     }
 

@@ -32,6 +32,7 @@ public enum LossMeasurement {
             throw Failure(description: "the repaired filesystem can't be read whole")
         }
         guard let old = read(before, after) else { throw Failure(description: "the original can't be read") }
+        guard !old.lacksFastCommits else { throw Failure(description: "its journal holds fast commits") }
         return LossCount(from: old, to: new)
     }
 }

@@ -20,6 +20,8 @@ struct XFSGeometry: Hashable {
     let uuid: [UInt8]
     /// Inodes of the filesystem's own.
     let ownInodes: Set<UInt64>
+    /// How many inodes are in use by its counters (`sb_icount`, `sb_ifree`).
+    let usedInodes: UInt64
     /// Whether its own checksum is right, or it has none.
     let isRight: Bool
 
@@ -45,6 +47,8 @@ struct XFSGeometry: Hashable {
         // Quota inodes, where the version has them.
         if version & 0x40 != 0 || hasChecksums { own.formUnion([block.be64(160), block.be64(168), block.be64(232)]) }
         ownInodes = own
+        let counts = (all: block.be64(128), free: block.be64(136))
+        usedInodes = counts.all - min(counts.all, counts.free)
         let folderShift = Int(block.u8(192))
         folderBlockSize = folderShift <= 8 ? Int(blockSize) << folderShift : 0
         isRight = !hasChecksums || block.le32(224) == ~block.crc32c(seed: ~0, hole: 224..<228)

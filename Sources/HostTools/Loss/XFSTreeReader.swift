@@ -39,7 +39,11 @@ struct XFSTreeReader {
     }
 
     private mutating func read() {
-        for group in 0..<geometry.groupCount where !readGroup(group) { search(group) }
+        var isSearched = false
+        for group in 0..<geometry.groupCount where !readGroup(group) {
+            isSearched = true
+            search(group)
+        }
         wantInode(geometry.root)
         while let clump = waiting.popLast() {
             // Many inodes are allocated at once, but where they begin isn't known.
@@ -50,6 +54,24 @@ struct XFSTreeReader {
         let found = Set(tree.items.map(\.id))
         for number in missing where !found.contains(number) && !geometry.ownInodes.contains(number) {
             tree.items.append(.init(id: number, content: 0, isDoubtful: true))
+        }
+        if isSearched { addUnfound() }
+    }
+
+    /// A search finds no inode that was destroyed; the superblock counts them all, where it can be believed.
+    private mutating func addUnfound() {
+        guard let own = Self.superblock(device), own.isRight, own.hasChecksums else {
+            tree.lacksItems = true
+            return
+        }
+        let found = Set(tree.items.map(\.id))
+        let named = Set(tree.names.map(\.item)).subtracting(found).count
+        let ours = geometry.ownInodes.subtracting([0]).count { geometry.place(ofInode: $0) != nil } + 1
+        let known = UInt64(found.count + named + ours)
+        guard own.usedInodes > known, own.usedInodes - known < 1 << 32 else { return }
+        for number in 0..<own.usedInodes - known {
+            // No file has such a number.
+            tree.items.append(.init(id: 1 << 63 | number, content: 0, isDoubtful: true))
         }
     }
 
@@ -428,7 +450,7 @@ private struct XFSInode {
         let version = raw.u8(4)
         guard raw.be16(0) == Self.magic, [0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC].contains(kind >> 12),
             (1...3).contains(version),
-            version == 1 ? raw.be16(6) > 0 : raw.be32(16) > 0
+            version == 1 ? raw.be16(6) > 0 : raw.be32(16) > 0 || number == geometry.root
         else { return nil }
         var isRight = true
         if geometry.hasChecksums {

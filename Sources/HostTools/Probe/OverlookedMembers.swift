@@ -29,7 +29,9 @@ enum OverlookedMembers {
             let position = start + UInt64(index)
             // No superblock is recognised by anything behind its first 256 bytes.
             let block = bytes[index..<(index + 256)]
-            if let found = md(block, at: position) ?? isw(block) ?? ddf(block) ?? geom(block) {
+            if let found = md(block, at: position) ?? isw(block) ?? ddf(block) ?? geom(block)
+                ?? drbd(block, at: position)
+            {
                 return found.at(position)
             }
         }
@@ -66,6 +68,14 @@ enum OverlookedMembers {
             let revision = block.text(at: 32, count: 8), revision.allSatisfy({ $0.isNumber || $0 == "." })
         else { return nil }
         return Signature(type: "ddf_raid_member", usage: .raid, version: revision)
+    }
+
+    /// `struct meta_data_on_disk_84` and its predecessors in the kernel's drivers/block/drbd/drbd_main.c: big endian, in blocks of 4 KiB,
+    /// with one of three magic numbers behind seven numbers of 64 bits and one of 32.
+    private static func drbd(_ block: ArraySlice<UInt8>, at position: UInt64) -> Signature? {
+        let magic = block.dropFirst(60).prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard position % 4096 == 0, (0x8374_026B...0x8374_026D).contains(magic) else { return nil }
+        return Signature(type: "drbd", usage: .raid)
     }
 
     /// GEOM(4) keeps the metadata of a class in the last sector: `GEOM::MIRROR`, a version, and the name

@@ -47,7 +47,9 @@ enum FileWriters {
     /// fcntl(2): a read lease is refused with EAGAIN while somebody has the file open for writing.
     private static func isWritten(_ path: String) -> Bool {
         var system = statfs()
-        guard statfs(path, &system) == 0, local.contains(UInt32(truncatingIfNeeded: system.f_type)) else { return false }
+        guard statfs(path, &system) == 0, local.contains(UInt32(truncatingIfNeeded: system.f_type)) else {
+            return false
+        }
         let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { return false }
         defer { close(file) }
@@ -72,7 +74,8 @@ enum FileWriters {
         Files.entries(of: "/proc").compactMap { Int32($0) }.sorted().compactMap { pid in
             let isWriter = Files.entries(of: "/proc/\(pid)/fd").contains { number in
                 guard isWanted(Files.link(of: "/proc/\(pid)/fd/\(number)")) else { return false }
-                let text = String(decoding: Files.content(of: "/proc/\(pid)/fdinfo/\(number)", limit: 4096) ?? [], as: UTF8.self)
+                let text = String(
+                    decoding: Files.content(of: "/proc/\(pid)/fdinfo/\(number)", limit: 4096) ?? [], as: UTF8.self)
                 let flags = text.split(separator: "\n").first { $0.hasPrefix("flags:") }
                 let mode = flags.flatMap { Int32($0.dropFirst(6).filter(\.isNumber), radix: 8) } ?? O_RDONLY
                 return mode & O_ACCMODE != O_RDONLY

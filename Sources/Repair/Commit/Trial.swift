@@ -28,7 +28,8 @@ struct Trial: Sendable {
         let (boot, connection) = await watch.run()
         // libvirtd may have been restarted meanwhile.
         return try await Trial(
-            connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing, progress: progress
+            connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing,
+            progress: progress
         ).act(on: boot)
     }
 

@@ -44,7 +44,8 @@ struct NamedFiles: Hashable, Sendable {
         try document.forEach("//backingStore[@type='volume'] | //mirror[@type='volume']") { node throws(XMLError) in
             volumes.insert(
                 Volume(
-                    pool: try node.value(of: "string(source/@pool)"), name: try node.value(of: "string(source/@volume)"),
+                    pool: try node.value(of: "string(source/@pool)"),
+                    name: try node.value(of: "string(source/@volume)"),
                     role: try node.value(of: "string(ancestor::disk[1]/target/@dev)"),
                     format: try node.value(of: "string(format/@type)")))
         }

@@ -65,7 +65,12 @@ public struct Loss: Hashable, Sendable {
         let isHandful =
             count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
             && (count.reconnected == count.disputed || count.after * 2 > count.before)
-        if count.hasNewRoot || count.lost * 10 > count.before && !isHandful { return .heavy }
+        // Where most files kept their names, chains that only one table knew were none: a bad sector of a table makes hundreds.
+        let noise = count.unnamed + count.disputed
+        let isNoisy = count.after > 0 && count.after * 2 >= count.before - noise
+        let (lost, before) = isNoisy ? (count.lost - noise, count.before - noise) : (count.lost, count.before)
+        // What could not be read may have been anything.
+        if count.hasNewRoot || count.isIncomplete || lost * 10 > before && !isHandful { return .heavy }
         return count.lost == 0 && count.doubtful == 0 && !count.isIncomplete ? .none : .minor
     }
 }

@@ -5,7 +5,8 @@ extension Loss {
     var words: String {
         switch (level, evidence) {
         case (.none, _): return ""
-        case (.heavy, .counted(let count)) where count.lost == 0: return "the root folder was lost and made anew"
+        case (.heavy, .counted(let count)) where count.lost == 0 && count.hasNewRoot:
+            return "the root folder was lost and made anew"
         case (_, .counted(let count)) where count.lost > 0:
             let details = count.details
             return "\(Self.grouped(count.lost)) of \(Self.grouped(count.before)) files lost"
@@ -34,6 +35,8 @@ extension Loss {
             what =
                 "\(Self.grouped(count.lost)) of \(Self.grouped(count.before)) files would be gone, changed or without a name"
                 + (count.hasNewRoot ? ", the root folder among them" : "")
+        case .counted(let count) where count.isIncomplete && !count.hasNewRoot:
+            what = "a part of the original could not be read, so that nobody knows what would be gone"
         case .counted: what = "the root folder would be made anew"
         case .checkersWords(let problem):
             what = "the checker removes, cuts or moves files, and how many could not be counted (\(problem))"

@@ -131,7 +131,8 @@ struct Recovery: Sendable {
                 )
             }
             try await Trial(
-                connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing, progress: progress
+                connection: connection, runner: runner, domain: domain, journal: journal, pointing: pointing,
+                progress: progress
             ).takeBack()
             return true
         case .none:
