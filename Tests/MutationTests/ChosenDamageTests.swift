@@ -157,11 +157,9 @@ struct ChosenDamageTests {
 
         var level: String {
             switch self {
-            case .rootWithTimeOfDeletion, .rootWithoutLinks, .fileWithTimeOfDeletion, .emptiedFileOfFAT,
-                .badSectorOfFAT:
-                "minor"
+            case .rootWithTimeOfDeletion, .rootWithoutLinks: "none"
+            case .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT: "minor"
             case .tableAndMapOfInodes, .listAndInodesOfXFS, .cutFolderOfFAT: "heavy"
-            case .extentBlocks: "minor"
             }
         }
 

@@ -204,7 +204,7 @@ struct ExtTreeReader {
             guard inode.isFolder else { return }
             tree.hasRoot = true
         } else {
-            guard isFile(inode.number), !inode.isAttributeInode else { return }
+            guard isFile(inode.number), !(inode.isAttributeInode && inode.isRight) else { return }
         }
         var content = Hasher()
         content.combine(inode.kind)
