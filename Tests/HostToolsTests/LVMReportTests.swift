@@ -134,6 +134,11 @@ private let dataStart: UInt64 = 1 << 20
         #expect(try volume(name).kind == kind)
     }
 
+    @Test func `the origin of thin volumes outside of their pool is one as well`() throws {
+        let text = recorded.replacing("public,origin,thickorigin", with: "public,origin,extthinorigin")
+        #expect(try volume("home", text).kind == .snapshotOrigin)
+    }
+
     @Test func `volumes in volumes are told from devices`() throws {
         #expect(
             try volume("mirror").segments.first?.areas == [

@@ -75,7 +75,7 @@ struct DomainDescriptionTests {
 
     @Test(arguments: [
         ("<blockio logical_block_size='4096'/>", 4096), ("<blockio logical_block_size='512'/>", 512),
-        ("<blockio physical_block_size='4096'/>", 512), ("<blockio logical_block_size='garbage'/>", 512), ("", 512),
+        ("<blockio physical_block_size='4096'/>", 512), ("<blockio logical_block_size='garbage'/>", 0), ("", 512),
     ]) func `a sector is as large as the guest sees it`(element: String, size: Int) throws {
         #expect(try disk("<disk>\(element)<target dev='vda'/></disk>").sectorSize == size)
     }

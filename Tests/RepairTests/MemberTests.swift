@@ -46,6 +46,35 @@ struct MemberTests {
         return await host.pipeline(try await host.connect(disks: elements), options).outcome(ofRepairing: "web")
     }
 
+    @Test func `what a tree of hashes is for is not repaired`() async throws {
+        let host = try TestHost()
+        let path = try await disk(host)
+        // Of dm-verity, in the second partition: 4,096 blocks of 4 KiB, which is the first one.
+        var header = [UInt8](repeating: 0, count: 4096)
+        header.replaceSubrange(
+            0..<24, with: Array("verity\0\0".utf8) + [1, 0, 0, 0, 1, 0, 0, 0] + [UInt8](repeating: 7, count: 8))
+        header.replaceSubrange(32..<38, with: "sha256".utf8)
+        header.replaceSubrange(64..<82, with: [0, 16, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 32, 0])
+        try write(header, at: 17 << 20, of: path)
+        let before = try Data(contentsOf: URL(filePath: path))
+        let outcome = try await outcome(host, [path])
+        let volume = outcome.volumes.first { $0.volume.name == "vda1" }
+        #expect(volume?.outcome == .notChecked, "\(outcome)")
+        #expect(volume?.message.contains("dm-verity") == true, "\(outcome)")
+        try #expect(Data(contentsOf: URL(filePath: path)) == before)
+    }
+
+    @Test func `beside a dynamic disk of Windows nothing is written`() async throws {
+        let host = try TestHost()
+        let path = try await disk(host)
+        try await runner.output(of: Command("sfdisk", "-q", "--part-type", path, "2", "42"))
+        let before = try Data(contentsOf: URL(filePath: path))
+        let outcome = try await outcome(host, [path])
+        #expect(outcome.outcome == .refused, "\(outcome)")
+        #expect(outcome.message.contains("dynamic disk"), "\(outcome)")
+        try #expect(Data(contentsOf: URL(filePath: path)) == before)
+    }
+
     @Test(arguments: [1, 2]) func `the legs of a firmware's mirror are not repaired one by one, nor is one alone`(
         legs: Int
     ) async throws {

@@ -155,6 +155,10 @@ struct PlanTests {
         Case("dir", "vda: a disk of type 'dir' can't be repaired here") { $0.disk.source = .other("dir") },
         Case("nvme", "vda: a disk of type 'nvme' can't be repaired here") { $0.disk.source = .other("nvme") },
         Case("shareable", "vda: is shareable; others may write to it during the repair") { $0.disk.isShareable = true },
+        Case(
+            "odd sectors",
+            "vda: has sectors of another size than 512 or 4096 bytes (blockio); the partition table can't be read as the guest reads it"
+        ) { $0.disk.sectorSize = 2048 },
         Case("transient", "vda: is transient; a repair would be thrown away") { $0.disk.isTransient = true },
         Case("slice", "vda: uses a slice of its file, which is not supported") { $0.disk.isSlice = true },
         Case("encrypted", "vda: is encrypted; an overlay would leak its data") { $0.disk.isEncrypted = true },

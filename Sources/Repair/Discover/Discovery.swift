@@ -22,7 +22,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
             findings.volumes += volumes
             findings.disks.append(facts)
         }
-        findings.volumes = try await withLogicalVolumes(findings.volumes)
+        findings.volumes = VerityTree.protecting(try await withLogicalVolumes(findings.volumes))
         return findings
     }
 
@@ -93,8 +93,13 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                     file, offset: partition.start, length: min(partition.size, rest), sectorSize: sectorSize)
                 places.formUnion(result.signatures.map { SignaturePlace($0, from: partition.start) })
                 volume.note(result)
+                if volume.signatureTypes.contains(VerityTree.signature) {
+                    volume.verifiedSize = VerityTree.dataSize(
+                        try Files.bytes(of: file, at: partition.start, count: VerityTree.headerSize))
+                }
                 if problem == nil { volume.take(result) }
                 if let whole = PartitionPlacement.membership(of: partition) {
+                    volume.isPartOfWindows = true
                     volume.content = .unclear(type: volume.type, why: whole)
                 }
             } catch {

@@ -51,6 +51,11 @@ struct Hibernation<Mapping: VolumeMapping>: Sendable {
             return .unknown(
                 "\(volume.name): is encrypted with BitLocker; turn that off, or let Windows repair its disks (chkdsk)")
         }
+        if volume.isPartOfWindows {
+            return .unknown(
+                "\(volume.name): belongs to a dynamic disk or a storage pool of Windows, and whether that sleeps can't be told; let "
+                    + "Windows repair its disks (chkdsk)")
+        }
         guard volume.signatureTypes.contains("ntfs") || volume.hasNTFSBootSector else { return .awake }
         guard let layout = volume.layout, volume.signatureTypes.contains("ntfs") else {
             return .unknown("\(volume.name): holds an NTFS that can't be read; let Windows repair it (chkdsk)")

@@ -34,6 +34,10 @@ public struct Volume: Hashable, Sendable {
     var signatureTypes: Set<String> = []
     /// Whether a boot sector calls it NTFS.
     var hasNTFSBootSector = false
+    /// Whether its partition's type says that it is a part of Windows's dynamic disks or storage pools.
+    var isPartOfWindows = false
+    /// How many bytes its tree of hashes is for, where it is one of dm-verity.
+    var verifiedSize: UInt64?
 
     /// libblkid's name of what is in it; "" where nothing was recognised.
     public var type: String {

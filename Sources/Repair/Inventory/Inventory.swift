@@ -143,6 +143,9 @@ struct InventoryReader {
                 inventory.check = try await QemuImage(runner: runner).check(
                     path: path, format: disk.format, opening: disk.backing == .header ? .chain : .imageAlone)
             }
+        } catch let error as LibvirtError where disk.isOptional && error.code == .noStorageVolume {
+            inventory.isLeftOut = true
+            inventory.problem = error.description
         } catch {
             inventory.problem = Self.words(for: error, path: inventory.path)
         }
