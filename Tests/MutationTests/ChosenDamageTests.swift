@@ -142,7 +142,7 @@ struct ChosenDamageTests {
 
     enum Single: String, CaseIterable, CustomTestStringConvertible, Sendable {
         case rootWithTimeOfDeletion, rootWithoutLinks, fileWithTimeOfDeletion, tableAndMapOfInodes, extentBlocks,
-            listAndInodesOfXFS, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT
+            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT
 
         var testDescription: String { rawValue }
 
@@ -150,6 +150,7 @@ struct ChosenDamageTests {
             switch self {
             case .rootWithTimeOfDeletion, .fileWithTimeOfDeletion, .extentBlocks: .ext4SmallBlocks
             case .tableAndMapOfInodes: .ext3
+            case .lostJournal: .ext4WithJournal
             case .rootWithoutLinks, .listAndInodesOfXFS: .xfs
             case .badSectorOfFAT, .cutFolderOfFAT, .emptiedFileOfFAT: .fat16
             }
@@ -158,13 +159,13 @@ struct ChosenDamageTests {
         var level: String {
             switch self {
             case .rootWithTimeOfDeletion, .rootWithoutLinks: "none"
-            case .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT: "minor"
+            case .lostJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT: "minor"
             case .tableAndMapOfInodes, .listAndInodesOfXFS, .cutFolderOfFAT: "heavy"
             }
         }
 
         /// Whether all files are known.
-        var isCounted: Bool { specimen.filesystem != .vfat && self != .listAndInodesOfXFS }
+        var isCounted: Bool { specimen.filesystem != .vfat && self != .listAndInodesOfXFS && self != .lostJournal }
 
         func damage(_ path: String) async throws {
             switch self {
@@ -172,6 +173,10 @@ struct ChosenDamageTests {
                 try await Filesystem.debugfs(path, "set_inode_field <2> dtime 1700000000")
             case .fileWithTimeOfDeletion:
                 try await Filesystem.debugfs(path, "set_inode_field /large dtime 1700000000")
+            case .lostJournal:
+                let blocks = try await Tool.output(of: "debugfs", ["-R", "blocks <8>", path])
+                let first = try #require(blocks.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) })
+                try FileHandle.update(path) { try $0.write([UInt8](repeating: 0, count: 1024), at: first * 1024) }
             case .rootWithoutLinks:
                 let words = ["sb 0", "addr rootino", "write -d core.nlinkv2 0"].flatMap { ["-c", $0] }
                 try await Tool.output(of: "xfs_db", ["-x"] + words + [path])

@@ -84,7 +84,7 @@ extension LossCount {
         let isNoisy = after > 0 && after * 2 >= before - noise
         let (lost, all) = isNoisy ? (before - kept - noise, before - noise) : (before - kept, before)
         if hasNewRoot || isIncomplete || lost * 10 > all { return "heavy" }
-        return kept == before && doubtful == 0 && !isIncomplete ? "none" : "minor"
+        return kept == before && doubtful == 0 && !hasLostJournal ? "none" : "minor"
     }
     var words: String {
         "before \(before) after \(after) reconnected \(reconnected) moved \(moved) altered \(altered) doubtful \(doubtful)\(hasNewRoot ? " NEWROOT" : "")\(isIncomplete ? " incomplete" : "")"

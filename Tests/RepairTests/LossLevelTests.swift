@@ -58,6 +58,9 @@ struct LossLevelTests {
         Example(.heavy, "200 of 210 files lost (200 in lost+found)") {
             ($0.before, $0.after, $0.reconnected, $0.disputed) = (210, 10, 200, 50)
         },
+        Example(.minor, "no file of 200 lost, but the changes that its journal still held") {
+            ($0.before, $0.after, $0.hasLostJournal) = (200, 200, true)
+        },
         Example(
             .heavy, "no file of 200 lost, but a part of the original could not be read: there may have been more"
         ) { ($0.before, $0.after, $0.isIncomplete) = (200, 200, true) },

@@ -51,7 +51,7 @@ struct FileTree {
     var lacksFastCommits = false
 
     /// Whether there may be files of which nothing is known: neither what describes them, nor their names.
-    var isIncomplete: Bool { lacksItems && lacksNames || lacksJournal }
+    var isIncomplete: Bool { lacksItems && lacksNames }
 
     /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or none has one in either, and
     /// there are more. What is read in the wrong shape may look like items, but no folder knows their numbers.
@@ -91,6 +91,9 @@ public struct LossCount: Hashable, Sendable, Codable {
     /// Whether the original could be read in part only, so that there may have been more.
     public var isIncomplete = false
 
+    /// Whether changes that the original's journal still held could not be read, and are lost.
+    public var hasLostJournal = false
+
     /// Nothing was there.
     public init() {}
 }
@@ -101,6 +104,7 @@ extension LossCount {
         let old = Index(before)
         let new = Index(after)
         isIncomplete = before.isIncomplete || after.isIncomplete
+        hasLostJournal = before.lacksJournal
         let kept = Self.kept(from: old, to: new)
         // A name whose inode is gone and an inode that has no name are mostly one file: of the name the number is damaged.
         var nameless = 0

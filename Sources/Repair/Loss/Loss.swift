@@ -71,7 +71,7 @@ public struct Loss: Hashable, Sendable {
         let (lost, before) = isNoisy ? (count.lost - noise, count.before - noise) : (count.lost, count.before)
         // What could not be read may have been anything.
         if count.hasNewRoot || count.isIncomplete || lost * 10 > before && !isHandful { return .heavy }
-        return count.lost == 0 && count.doubtful == 0 && !count.isIncomplete ? .none : .minor
+        return count.lost == 0 && count.doubtful == 0 && !count.hasLostJournal ? .none : .minor
     }
 }
 

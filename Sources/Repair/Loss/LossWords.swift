@@ -18,6 +18,8 @@ extension Loss {
         case (_, .counted(let count)) where count.isIncomplete:
             return
                 "no file of \(Self.grouped(count.before)) lost, but a part of the original could not be read: there may have been more"
+        case (_, .counted(let count)) where count.hasLostJournal:
+            return "no file of \(Self.grouped(count.before)) lost, but the changes that its journal still held"
         case (_, .counted): return ""
         case (_, .checkersWords(let problem)):
             return "what it cost could not be counted (\(problem)); the checker's log says what was done"

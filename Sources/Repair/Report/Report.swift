@@ -183,7 +183,7 @@ extension Document.Loss {
         case .counted(let count):
             (before, after, reconnected, moved) = (count.before, count.after, count.reconnected, count.moved)
             (altered, gone, doubtful) = (count.altered, count.gone, count.doubtful)
-            (newRoot, incomplete) = (count.hasNewRoot, count.isIncomplete)
+            (newRoot, incomplete) = (count.hasNewRoot, count.isIncomplete || count.hasLostJournal)
         case .checkersWords(let problem): self.problem = problem
         }
     }
