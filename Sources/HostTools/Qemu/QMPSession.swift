@@ -74,6 +74,8 @@ actor QMPSession {
                 do {
                     try await self.send(line + "\n")
                 } catch {
+                    // It has ended, mostly, and the end of its output says so in a moment: then that is the answer.
+                    try? await Task.sleep(for: .seconds(5))
                     self.answer(id, with: .failure(QMPError.connectionLost(reason: "\(error)")))
                 }
             }
