@@ -73,7 +73,7 @@ let package = Package(
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", "Libvirt", "CLibvirt", "HostTools"]),
         .testTarget(name: "SystemTests", dependencies: ["TestSupport"], exclude: ["VM"]),
         .testTarget(name: "FaultTests", dependencies: ["TestSupport"]),
-        .testTarget(name: "MutationTests", dependencies: ["TestSupport", "HostTools"]),
+        .testTarget(name: "MutationTests", dependencies: ["TestSupport", "HostTools", "Repair"]),
         .target(name: "KillSwitch", path: "Tests/KillSwitch"),
         // What the tests with real parts share: images with real damage, a private libvirtd, virt-fsck as a user runs it.
         .target(

@@ -69,7 +69,7 @@ private struct RealPatient: Sendable {
     private let log: String
 
     /// For a boot without KVM, on a machine that does many other things.
-    static let patience = Duration.seconds(1200)
+    static let patience = Duration.seconds(400)
 
     init(_ condition: DemoGuest.Condition, _ shop: Workshop) async throws {
         self.shop = shop

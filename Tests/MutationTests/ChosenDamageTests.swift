@@ -248,6 +248,32 @@ struct ChosenDamageTests {
         }
     }
 
+    @Test func `what fast commits hold is no heavy loss`() async throws {
+        let path = "\(try Self.folder())/fast-commits"
+        try DiskSet.createSparse(path, size: 64 << 20)
+        try await Tool.output(of: "mke2fs", ["-q", "-F", "-t", "ext4", "-O", "fast_commit", path])
+        let script = #"""
+            set -euo pipefail
+            place=$1.mount
+            mkdir "$place"
+            mount -o loop "$1" "$place"
+            trap 'umount "$place"; rmdir "$place"' EXIT
+            for i in $(seq 60); do echo old > "$place/f$i"; done
+            sync -f "$place"
+            for i in $(seq 60); do head -c 9000 /dev/zero >> "$place/f$i"; sync "$place/f$i"; done
+            cp --sparse=always "$1" "$1.cut"
+            """#
+        try await Tool.output(of: "bash", ["-c", script, "bash", path])
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: "\(path).cut", toPath: path)
+        do {
+            let count = try await Self.measure(.ext4, path)
+            #expect(count.level != "heavy", "\(count)")
+        } catch let failure as LossMeasurement.Failure {
+            #expect(failure.description.contains("fast commits"))
+        }
+    }
+
     @Test func `files whose folder entries are gone are counted on a small FAT`() async throws {
         let folder = try Self.folder()
         let path = "\(folder)/esp"

@@ -3,6 +3,8 @@ import HostTools
 import TestSupport
 import Testing
 
+@testable import Repair
+
 /// One filesystem, damaged, and repaired by the bare checker.
 struct LossTrial {
     private static let emptyFile = "f d41d8cd98f00b204e9800998ecf8427e"
@@ -61,31 +63,16 @@ struct LossTrial {
         let sign =
             verdict == truly
             ? "ok"
-            : isNear(lost.count, count, of: truth.entries.count)
-                ? "near"
-                : verdict == "none" || truly == "heavy"
-                    ? "MISSED" : verdict == "heavy" ? (isHeavy ? "ok" : "FALSEHEAVY") : "falseminor"
+            : verdict == "none" || truly == "heavy"
+                ? "MISSED" : verdict == "heavy" ? (isHeavy ? "ok" : "FALSEHEAVY") : "falseminor"
         let unseen = all.count - lost.count
         return
             "\(sign) truth \(truly) \(lost.count)\(unseen > 0 ? "+\(unseen) unseen" : "")/\(truth.entries.count) measured \(verdict) \(count.words) | \(mutation) | \(lost.prefix(4))"
     }
-
-    /// Whether the line between minor and heavy lies between what was lost and what was measured, and the files that may not hold what they
-    /// held make up for it.
-    private func isNear(_ lost: Int, _ count: LossCount, of all: Int) -> Bool {
-        lost * 10 > all && lost * 8 <= all && (count.before - count.after + count.altered + count.doubtful) >= lost
-    }
 }
 
 extension LossCount {
-    var level: String {
-        let kept = after - altered
-        let noise = unnamed + disputed
-        let isNoisy = after > 0 && after * 2 >= before - noise
-        let (lost, all) = isNoisy ? (before - kept - noise, before - noise) : (before - kept, before)
-        if hasNewRoot || isIncomplete || lost * 10 > all { return "heavy" }
-        return kept == before && doubtful == 0 && !hasLostJournal ? "none" : "minor"
-    }
+    var level: String { Loss(self).level.rawValue }
     var words: String {
         "before \(before) after \(after) reconnected \(reconnected) moved \(moved) altered \(altered) doubtful \(doubtful)\(hasNewRoot ? " NEWROOT" : "")\(isIncomplete ? " incomplete" : "")"
     }

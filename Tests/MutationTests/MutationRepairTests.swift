@@ -76,6 +76,10 @@ private struct Trial: CustomStringConvertible {
             if try await !isBareRepair(bare, repaired) {
                 // What xfs_repair puts into lost+found it gives a folder with the time and a number by chance.
                 #expect(kind == .xfs && run.volume(volume.name)?.loss?.reconnected ?? 0 > 0, words)
+                let again = "\(shop.folder)/again"
+                try set.extract(volume, to: again)
+                try #expect(
+                    await !isBareRepair(again, bare), "the bare checker makes the same of it each time; \(words)")
                 try #expect(await kind.isSound(repaired), words)
                 let other = try #require(await MountedTree(of: bare, kind), words)
                 #expect(other.entries == tree.entries, words)

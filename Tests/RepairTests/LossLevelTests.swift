@@ -26,6 +26,8 @@ struct LossLevelTests {
         Example(.none, "") { _ in },
         Example(.none, "") { ($0.before, $0.after) = (200, 200) },
         Example(.minor, "20 of 200 files lost (20 gone)") { ($0.before, $0.after) = (200, 180) },
+        Example(.heavy, "19 of 200 files lost (19 gone)") { ($0.before, $0.after, $0.doubtful) = (200, 181, 5) },
+        Example(.minor, "15 of 200 files lost (15 gone)") { ($0.before, $0.after, $0.doubtful) = (200, 185, 50) },
         Example(.heavy, "21 of 200 files lost (21 gone)") { ($0.before, $0.after) = (200, 179) },
         Example(.heavy, "21 of 200 files lost (1 gone, 20 in lost+found)") {
             ($0.before, $0.after, $0.reconnected) = (200, 179, 20)

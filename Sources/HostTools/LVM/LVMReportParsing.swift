@@ -193,7 +193,7 @@ extension LogicalVolume {
         if layout.contains("thin") { return .thin }
         guard isMapped else { return .other }
         // Of snapshots, or the external one of thin volumes.
-        return roles.contains("origin") || roles.contains("thickorigin") ? .snapshotOrigin : .plain
+        return roles.contains("origin") ? .snapshotOrigin : .plain
     }
 
     private func firstDefect(in group: VolumeGroup) -> Defect? {

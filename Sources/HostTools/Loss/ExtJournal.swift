@@ -36,9 +36,10 @@ struct ExtJournal {
         let fastBlocks = features & 0x20 != 0 ? UInt64(head.be32(0x54) == 0 ? 256 : head.be32(0x54)) : 0
         let end = UInt64(head.be32(16)) &- fastBlocks
         let start = UInt64(head.be32(28))
-        // fs/ext4/fast_commit.h: EXT4_FC_TAG_HEAD, a length, features, and the transaction that it follows.
+        // fs/ext4/fast_commit.h: EXT4_FC_TAG_HEAD, a length, features, and the transaction that it follows. They begin one block behind
+        // the last of the others (fs/jbd2/journal.c: j_fc_first).
         func hasFastCommit(after sequence: UInt32) -> Bool {
-            guard fastBlocks > 0, let bytes = block(end) else { return false }
+            guard fastBlocks > 0, let bytes = block(end + 1) else { return false }
             return bytes.le16(0) == 9 && bytes.le16(2) == 8 && bytes.le32(8) == sequence
         }
         guard start != 0 else {

@@ -119,9 +119,10 @@ struct Commit: Sendable {
     /// Nobody else may have come to use the disks since they were planned.
     private func checkUsers(of disks: [DiskPlan]) async throws {
         let named = disks.map { ($0.target, $0.path) }
-        guard let objection = try await DiskUsers.objection(to: named, of: plan.domain.uuid, connection, runner) else {
-            return
-        }
+        guard
+            let objection = try await DiskUsers.objection(
+                to: named, of: plan.domain.uuid, isPlanned: true, connection, runner)
+        else { return }
         throw DomainProblem("\(objection); the repair is thrown away, the disks are as they were", kind: .refusal)
     }
 

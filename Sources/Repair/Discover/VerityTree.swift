@@ -22,12 +22,10 @@ enum VerityTree {
         var volumes = volumes
         for tree in volumes where tree.signatureTypes.contains(signature) {
             let size = tree.verifiedSize ?? 0
-            let candidates = volumes.indices.filter { index in
-                guard case .filesystem(let type) = volumes[index].content else { return false }
-                return volumes[index].size >= size && type != "vfat"
-            }
-            let exact = candidates.filter { volumes[$0].size == size }
+            let exact = volumes.indices.filter { volumes[$0].size == size }
+            let candidates = volumes.indices.filter { volumes[$0].size >= size && volumes[$0].type != "vfat" }
             for index in exact.isEmpty ? candidates : exact {
+                guard case .filesystem = volumes[index].content else { continue }
                 volumes[index].content = .unclear(
                     type: volumes[index].type,
                     why:

@@ -47,17 +47,19 @@ struct DiskUsers: Sendable {
 
     /// Looks once more, right before something is merged.
     ///
-    /// - Parameter disks: targets and paths.
+    /// - Parameters:
+    ///   - disks: targets and paths.
+    ///   - isPlanned: whether the domain names its disks as it did in the plan; an interrupted run's may have others by now.
     /// - Returns: why that must not be.
     /// - Throws: as ``init(connection:runner:)``; `Errno`.
     static func objection(
-        to disks: [(target: String, path: String)], of uuid: String, _ connection: Connection,
+        to disks: [(target: String, path: String)], of uuid: String, isPlanned: Bool, _ connection: Connection,
         _ runner: any CommandRunner
     ) async throws -> String? {
         let users = try await DiskUsers(connection: connection, runner: runner)
         for disk in disks {
             let found = users.users(of: disk.path, try FileStatus(of: disk.path), besides: uuid, target: disk.target)
-                .filter { if case .itself = $0 { false } else { true } }
+                .filter { if case .itself = $0 { isPlanned } else { true } }
             if let refusal = DiskUser.refusals(for: found, of: disk.target, path: disk.path).first { return refusal }
         }
         return nil

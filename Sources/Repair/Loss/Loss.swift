@@ -69,8 +69,10 @@ public struct Loss: Hashable, Sendable {
         let noise = count.unnamed + count.disputed
         let isNoisy = count.after > 0 && count.after * 2 >= count.before - noise
         let (lost, before) = isNoisy ? (count.lost - noise, count.before - noise) : (count.lost, count.before)
+        // Close to a tenth, those count that may not hold what they held.
+        let isMuch = lost * 10 > before || lost * 12 > before && (lost + count.doubtful) * 10 > before
         // What could not be read may have been anything.
-        if count.hasNewRoot || count.isIncomplete || lost * 10 > before && !isHandful { return .heavy }
+        if count.hasNewRoot || count.isIncomplete || isMuch && !isHandful { return .heavy }
         return count.lost == 0 && count.doubtful == 0 && !count.hasLostJournal ? .none : .minor
     }
 }

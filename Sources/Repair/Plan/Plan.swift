@@ -131,7 +131,7 @@ extension Plan {
         warnings += inventory.warnings
         for disk in inventory.disks where disk.isLeftOut {
             warnings.append(
-                "\(disk.disk.target): \(disk.path ?? "") is missing; the domain starts without it (startupPolicy='optional'), and it "
+                "\(disk.disk.target): \(disk.path ?? "its storage pool's volume") is missing; the domain starts without it (startupPolicy='optional'), and it "
                     + "was not checked")
         }
         if inventory.summary.snapshotCount > 0 {
@@ -232,9 +232,9 @@ extension Plan {
         // Of a disk that is only read others may do what they like.
         if !disk.isReadOnly {
             refusals += DiskUser.refusals(for: inventory.users, of: target, path: inventory.path ?? "")
-        }
-        for layer in inventory.layerUsers {
-            refusals += DiskUser.refusals(for: layer.users.map(DiskUser.host), of: target, path: layer.path)
+            for layer in inventory.layerUsers {
+                refusals += DiskUser.refusals(for: layer.users.map(DiskUser.host), of: target, path: layer.path)
+            }
         }
         if let problem = inventory.writeProblem { refusals.append("\(target): \(problem)") }
         if let job = inventory.blockJob {

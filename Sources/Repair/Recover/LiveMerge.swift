@@ -57,8 +57,10 @@ struct LiveMerge: Sendable {
         _ substitutions: [DomainXMLEdit.Substitution], _ pointing: Pointing, hasBegun: Bool
     ) async throws {
         let named = substitutions.map { ($0.target, $0.disk) }
-        if let objection = try await DiskUsers.objection(to: named, of: domain.uuid, connection, runner) {
-            throw DomainProblem("\(domain.name): \(objection)")
+        if let objection = try await DiskUsers.objection(
+            to: named, of: domain.uuid, isPlanned: false, connection, runner)
+        {
+            throw DomainProblem("\(domain.name): \(objection); then: virt-fsck recover --keep \(domain.name)")
         }
         for substitution in substitutions where !hasBegun {
             let status = try FileStatus(of: substitution.disk)

@@ -227,7 +227,9 @@ struct Recovery: Sendable {
     /// Nobody else may have come to use the disks since the run was interrupted. The overlays hold everything until then.
     private func checkUsers(of substitutions: [DomainXMLEdit.Substitution]) async throws {
         let disks = substitutions.map { ($0.target, $0.disk) }
-        guard let objection = try await DiskUsers.objection(to: disks, of: record.header.uuid, connection, runner)
+        guard
+            let objection = try await DiskUsers.objection(
+                to: disks, of: record.header.uuid, isPlanned: false, connection, runner)
         else { return }
         throw DomainProblem("\(name): \(objection); then: virt-fsck recover \(name)", kind: .refusal)
     }
