@@ -50,6 +50,12 @@ static inline int shim_is_written(int fd) {
 /// O_TMPFILE of open(2), declared only behind _GNU_SOURCE.
 static inline int shim_O_TMPFILE(void) { return __O_TMPFILE; }
 
+/// Whether a file or folder is append-only (FS_IOC_GETFLAGS of linux/fs.h, ioctl_iflags(2)): 1, 0, or -1 with errno.
+static inline int shim_is_append_only(int fd) {
+    int flags = 0;
+    return ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0 ? -1 : (flags & FS_APPEND_FL) != 0;
+}
+
 /// BLKFLSBUF of linux/fs.h, a macro that Swift can't import.
 static inline unsigned long shim_BLKFLSBUF(void) { return BLKFLSBUF; }
 

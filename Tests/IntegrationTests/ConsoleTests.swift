@@ -167,20 +167,17 @@ struct ConsoleTests {
             try #require(truncate(file, size) == 0)
             let pool = "\(shop.name)-pool"
             try await PrivateLibvirt.shared.virsh("pool-create-as", pool, "dir", "--target", "\(shop.folder)/pool")
-            let result: Result<Void, any Error>
-            do {
-                try await Self.readFlood(file, size)
-                result = .success(())
-            } catch {
-                result = .failure(error)
+            // In a process of its own: the memory of this one is every test's that runs now.
+            await #expect(processExitsWith: .success) {
+                [file = file as String, size = size as Int, uri = PrivateLibvirt.shared.uri as String] in
+                try await Self.readFlood(file, size, uri)
             }
             try await PrivateLibvirt.shared.virsh("pool-destroy", pool)
-            try result.get()
         }
     }
 
-    private static func readFlood(_ file: String, _ size: Int) async throws {
-        let connection = try await Connection.open(PrivateLibvirt.shared.uri)
+    private static func readFlood(_ file: String, _ size: Int, _ uri: String) async throws {
+        let connection = try await Connection.open(uri)
         let memoryBefore = residentMemory()
         let console = try await connection.openFlood(file)
         // Nobody reads, and then somebody reads slowly: between two chunks the connection is asked something.

@@ -93,23 +93,8 @@ struct ForeignNameTests {
             let image = "\(shop.folder)/behind.img"
             let place = "\(shop.folder)/exported"
             try DiskSet.createSparse(image, size: 1 << 20)
-            _ = FileManager.default.createFile(atPath: place, contents: nil)
-            let daemon = Process()
-            daemon.executableURL = URL(filePath: "/usr/bin/qemu-storage-daemon")
-            daemon.arguments = [
-                "--blockdev", "driver=file,node-name=n,filename=\(image)",
-                "--export", "type=fuse,id=e,node-name=n,mountpoint=\(place),allow-other=off",
-            ]
-            try daemon.run()
-            defer {
-                kill(daemon.processIdentifier, SIGKILL)
-                daemon.waitUntilExit()
-                umount2(place, 2)
-            }
-            let isThere = await eventually(within: .seconds(60)) {
-                ((try? FileManager.default.attributesOfItem(atPath: place))?[.size] as? Int) == 1 << 20
-            }
-            try #require(isThere)
+            let silent = try await SilentFile(at: place, over: image)
+            defer { silent.end() }
             try await shop.define([Workshop.disk(place, format: "raw")], suffix: "-silent", on: libvirt)
             try await shop.define([Workshop.disk(place, format: "qcow2")], suffix: "-silent2", on: libvirt)
             // What an answering image lies on, and what a link leads to. A loop device would be every other test's, too.
@@ -120,16 +105,16 @@ struct ForeignNameTests {
             let link = "\(shop.disks)/link.img"
             try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: place)
             try await shop.define([Workshop.disk(link, format: "raw")], suffix: "-link", on: libvirt)
-            kill(daemon.processIdentifier, SIGSTOP)
+            silent.stop()
             let run = try await VirtFsck.run(["repair", "--no-start", "--json", shop.name], connect: libvirt.uri)
             #expect(run.exitStatus == 1, "\(run)")
             #expect(
                 run.domain?.warnings?.contains { $0.contains("\(shop.name)-silent: \(place): has not answered") }
                     == true)
-            let silent = try await VirtFsck.run(["check", "-q", "\(shop.name)-silent"], connect: libvirt.uri)
-            #expect(silent.exitStatus == 8, "\(silent)")
-            #expect(silent.errorOutput.contains("has not answered"), "\(silent)")
-            kill(daemon.processIdentifier, SIGCONT)
+            let own = try await VirtFsck.run(["check", "-q", "\(shop.name)-silent"], connect: libvirt.uri)
+            #expect(own.exitStatus == 8, "\(own)")
+            #expect(own.errorOutput.contains("has not answered"), "\(own)")
+            silent.goOn()
         }
     }
 
@@ -169,35 +154,73 @@ struct ForeignNameTests {
         }
     }
 
-    @Test(arguments: ["immutable", "append-only", "read-only device"])
-    func `what the host can't write to is part of the plan`(kind: String) async throws {
+    @Test func `a device that is read-only is part of the plan`() async throws {
         try await Workshop.with { shop in
             let made = try await shop.makeSimple(.ext4, .raw)
-            var loop: String?
-            switch kind {
-            case "immutable": try await Tool.output(of: "chattr", ["+i", made.image])
-            case "append-only": try await Tool.output(of: "chattr", ["+a", made.image])
-            default:
-                let device = try await Tool.output(of: "losetup", ["--find", "--show", "--read-only", made.image])
-                    .trimmingCharacters(in: .whitespacesAndNewlines)
-                loop = device
-                try await shop.redefine([
-                    "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='\(device)'/>"
-                        + "<target dev='vda' bus='virtio'/></disk>"
-                ])
-            }
-            for verb in ["check", "repair"] {
-                let run = try await VirtFsck.run([verb, "-q", shop.name])
-                #expect(run.exitStatus == 8, "\(run)")
-                #expect(run.errorOutput.contains("vda") && run.errorOutput.contains("refused"), "\(run)")
-                #expect(run.errorOutput.contains(loop == nil ? "chattr -i -a" : "read-only"), "\(run)")
-            }
-            if let loop {
-                try await Tool.output(of: "losetup", ["--detach", loop])
-            } else {
-                try await Tool.output(of: "chattr", ["-i", "-a", made.image])
-                try await shop.expectRepaired()
-            }
+            let loop = try await Tool.output(of: "losetup", ["--find", "--show", "--read-only", made.image])
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            try await shop.redefine([
+                "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='\(loop)'/>"
+                    + "<target dev='vda' bus='virtio'/></disk>"
+            ])
+            try await expectUnwritable("vda", "the device is read-only", in: shop)
+            try await Tool.output(of: "losetup", ["--detach", loop])
+        }
+    }
+
+    /// What a repair writes to, beside its overlay.
+    enum Written: CaseIterable {
+        case disk, folder, definition
+    }
+
+    @Test(arguments: Written.allCases, ["i", "a"])
+    func `what is immutable or append-only is part of the plan`(what: Written, flag: String) async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple(.ext4, .raw)
+            let path =
+                switch what {
+                case .disk: made.image
+                case .folder: shop.disks
+                case .definition: "\(PrivateLibvirt.shared.definitions)/\(shop.name).xml"
+                }
+            try await Tool.output(of: "chattr", ["+\(flag)", path])
+            try await expectUnwritable(what == .definition ? shop.name : "vda", "chattr -i -a", in: shop)
+            try await Tool.output(of: "chattr", ["-\(flag)", path])
+            try await shop.expectRepaired()
+        }
+    }
+
+    private func expectUnwritable(_ words: String..., in shop: Workshop) async throws {
+        // The private libvirtd keeps its domains where the program doesn't see them, unless it is told.
+        let configuration = "\(shop.folder)/configuration/libvirt"
+        try FileManager.default.createDirectory(atPath: configuration, withIntermediateDirectories: true)
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(configuration)/qemu", withDestinationPath: PrivateLibvirt.shared.definitions)
+        for verb in ["check", "repair"] {
+            let run = try await VirtFsck.run(
+                ["env", "XDG_CONFIG_HOME=\(shop.folder)/configuration"],
+                [verb, "-q", shop.name, "--connect", PrivateLibvirt.shared.uri])
+            #expect(run.exitStatus == 8, "\(run)")
+            for word in words + ["refused"] { #expect(run.errorOutput.contains(word), "\(run)") }
+        }
+    }
+
+    @Test func `a disk that is only read may lie where nothing can be written`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple(.ext4, .raw)
+            let folder = "\(shop.folder)/fixed"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let data = "\(folder)/data.img"
+            try await Filesystem.ext4.make(at: data)
+            try await Tool.output(of: "chattr", ["+i", folder])
+            try await shop.redefine([
+                Workshop.disk(made.image, format: "raw"),
+                Workshop.disk(data, format: "raw", target: "vdb", body: "<readonly/>"),
+            ])
+            let run = try await shop.virtFsck("repair", "--no-start")
+            try await Tool.output(of: "chattr", ["-i", folder])
+            #expect(run.exitStatus == 1, "\(run)")
+            #expect(run.domain?.disks.flatMap(\.volumes).map(\.outcome) == ["repaired", "clean"], "\(run)")
         }
     }
 }

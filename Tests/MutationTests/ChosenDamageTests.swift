@@ -142,14 +142,14 @@ struct ChosenDamageTests {
 
     enum Single: String, CaseIterable, CustomTestStringConvertible, Sendable {
         case rootWithTimeOfDeletion, rootWithoutLinks, fileWithTimeOfDeletion, tableAndMapOfInodes, extentBlocks,
-            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT
+            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup, mapOfInodes
 
         var testDescription: String { rawValue }
 
         var specimen: Specimen {
             switch self {
             case .rootWithTimeOfDeletion, .fileWithTimeOfDeletion, .extentBlocks: .ext4SmallBlocks
-            case .tableAndMapOfInodes: .ext3
+            case .tableAndMapOfInodes, .countOfGroup, .mapOfInodes: .ext3
             case .lostJournal: .ext4WithJournal
             case .rootWithoutLinks, .listAndInodesOfXFS: .xfs
             case .badSectorOfFAT, .cutFolderOfFAT, .emptiedFileOfFAT: .fat16
@@ -158,7 +158,7 @@ struct ChosenDamageTests {
 
         var level: String {
             switch self {
-            case .rootWithTimeOfDeletion, .rootWithoutLinks: "none"
+            case .rootWithTimeOfDeletion, .rootWithoutLinks, .countOfGroup, .mapOfInodes: "none"
             case .lostJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT: "minor"
             case .tableAndMapOfInodes, .listAndInodesOfXFS, .cutFolderOfFAT: "heavy"
             }
@@ -171,6 +171,8 @@ struct ChosenDamageTests {
             switch self {
             case .rootWithTimeOfDeletion:
                 try await Filesystem.debugfs(path, "set_inode_field <2> dtime 1700000000")
+            case .countOfGroup:
+                try await Filesystem.debugfs(path, "set_bg 0 free_inodes_count 3")
             case .fileWithTimeOfDeletion:
                 try await Filesystem.debugfs(path, "set_inode_field /large dtime 1700000000")
             case .lostJournal:
@@ -180,7 +182,7 @@ struct ChosenDamageTests {
             case .rootWithoutLinks:
                 let words = ["sb 0", "addr rootino", "write -d core.nlinkv2 0"].flatMap { ["-c", $0] }
                 try await Tool.output(of: "xfs_db", ["-x"] + words + [path])
-            case .tableAndMapOfInodes:
+            case .tableAndMapOfInodes, .mapOfInodes:
                 // All but the first inodes, and what says which are used.
                 let text = try await Tool.output(of: "dumpe2fs", [path])
                 func place(_ part: String) throws -> Int {
@@ -191,6 +193,7 @@ struct ChosenDamageTests {
                 let (map, table) = (try place("Inode bitmap at "), try place("Inode table at "))
                 try FileHandle.update(path) { file in
                     try file.write([UInt8](repeating: 0, count: 1024), at: map)
+                    guard self == .tableAndMapOfInodes else { return }
                     try file.write([UInt8](repeating: 0, count: 64 * 1024), at: table + 4 * 1024)
                 }
             case .extentBlocks:

@@ -35,6 +35,13 @@ struct NameTests {
         #expect(OverlayName.disk(ofOverlay: "/images/web.qcow2") == nil)
     }
 
+    @Test(arguments: ["x", "ä"]) func `an overlay's name is no longer than a name can be`(letter: String) {
+        let disk = String(repeating: letter, count: 255 / letter.utf8.count)
+        let name = OverlayName.make(disk: "/images/\(disk)", target: "vda", run: "0123456789ab")
+        #expect((254...255).contains(name.utf8.count) && OverlayName.isOurs("/images/\(name)"))
+        #expect(OverlayName.disk(ofOverlay: "/images/\(name)").map(disk.hasPrefix) == true)
+    }
+
     @Test func `disks of one name in two folders have overlays of two names`() {
         #expect(
             OverlayName.make(disk: "/dev/vg1/root", target: "vda", run: "r")

@@ -54,10 +54,11 @@ struct SpaceTests {
         case missing, file, volatile, readOnly, closed
 
         func place() throws -> OverlayPlace {
-            let system = FilesystemStatus(
-                device: 1, free: 1 << 40, isVolatile: self == .volatile, isReadOnly: self == .readOnly)
+            let system = FilesystemStatus(device: 1, free: 1 << 40, isVolatile: self == .volatile)
             let folder = try self == .missing ? nil : FileStatus(of: self == .file ? "/etc/hostname" : "/")
-            return OverlayPlace(folder: folder, filesystem: system, wall: self == .closed ? "/srv (mode 0700)" : nil)
+            return OverlayPlace(
+                folder: folder, filesystem: system, wall: self == .closed ? "/srv (mode 0700)" : nil,
+                writeProblem: self == .readOnly ? "/srv/x: lies on a read-only filesystem" : nil)
         }
 
         var words: String {

@@ -35,32 +35,19 @@ extension SystemTests {
             let disk = try await Self.damagedDisk("beside-silence.raw")
             let behind = try Disk.make("behind.raw", size: 16 << 20)
             let place = "\(VM.scratch)/exported"
-            _ = FileManager.default.createFile(atPath: place, contents: nil)
             try await VM.withDomain([disk]) { domain in
-                let daemon = Process()
-                daemon.executableURL = URL(filePath: "/usr/bin/qemu-storage-daemon")
-                daemon.arguments = [
-                    "--blockdev", "driver=file,node-name=n,filename=\(behind.path)",
-                    "--export", "type=fuse,id=e,node-name=n,mountpoint=\(place),allow-other=off",
-                ]
-                try daemon.run()
-                let isThere = await eventually(within: .seconds(60)) {
-                    ((try? FileManager.default.attributesOfItem(atPath: place))?[.size] as? Int) == 16 << 20
-                }
-                try #require(isThere)
+                let silent = try await SilentFile(at: place, over: behind.path)
+                defer { silent.end() }
                 let loop = try await losetup(place)
-                kill(daemon.processIdentifier, SIGSTOP)
+                silent.stop()
                 let run = try await VM.virtFsck("repair", domain, "--no-start", "--json", "--engine", "fuse")
-                kill(daemon.processIdentifier, SIGCONT)
+                silent.goOn()
                 #expect(run.exitStatus == 1, "\(run)")
                 let name = URL(filePath: loop).lastPathComponent
                 #expect(
                     run.domain?.warnings?.contains { $0.contains(name) && $0.contains("has not answered") } == true,
                     "\(run)")
                 try await Tool.output(of: "losetup", ["--detach", loop])
-                kill(daemon.processIdentifier, SIGKILL)
-                daemon.waitUntilExit()
-                _ = try await Tool.run("umount", ["--lazy", place])
             }
         }
 

@@ -10,15 +10,12 @@ public struct FilesystemStatus: Hashable, Sendable {
     public var free: UInt64
     /// Whether it is gone with a reboot (tmpfs, ramfs).
     public var isVolatile: Bool
-    /// Whether nobody can write to it.
-    public var isReadOnly: Bool
 
     /// A filesystem as a test wants it.
-    public init(device: UInt64, free: UInt64, isVolatile: Bool = false, isReadOnly: Bool = false) {
+    public init(device: UInt64, free: UInt64, isVolatile: Bool = false) {
         self.device = device
         self.free = free
         self.isVolatile = isVolatile
-        self.isReadOnly = isReadOnly
     }
 
     /// Looks at the filesystem that holds `path`.
@@ -33,7 +30,6 @@ public struct FilesystemStatus: Hashable, Sendable {
         free = overflow ? .max : bytes
         // TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
         isVolatile = [0x0102_1994, 0x8584_58f6].contains(UInt32(truncatingIfNeeded: kind.f_type))
-        isReadOnly = space.f_flag & UInt(ST_RDONLY) != 0
     }
 }
 

@@ -158,7 +158,7 @@ struct ExtTreeReader {
                 }
             }
             guard !unlike.isEmpty else { return }
-            guard let map = Self.map(description, geometry, device) else {
+            guard let map = Self.map(description, geometry, device, Set(inodes.map(\.number)), first) else {
                 // What is left to tell how many there were is the descriptor. Free ones lie behind the used ones mostly.
                 guard description.isRight != false, description.freeInodes <= geometry.inodesPerGroup else {
                     isWhole = false
@@ -176,8 +176,12 @@ struct ExtTreeReader {
             }
         }
 
-        /// The map of used inodes, where it is trustworthy.
-        private static func map(_ description: ExtGroup, _ geometry: ExtGeometry, _ device: DeviceReader) -> Bytes? {
+        /// The map of used inodes, where it is trustworthy: by its checksum, or as it agrees with the descriptor or with the inodes
+        /// that are there.
+        private static func map(
+            _ description: ExtGroup, _ geometry: ExtGeometry, _ device: DeviceReader, _ found: Set<UInt64>,
+            _ first: UInt64
+        ) -> Bytes? {
             guard description.neverUsed < geometry.inodesPerGroup, description.isRight != false,
                 description.inodeMap < geometry.blockCount,
                 let map = device.read(
@@ -186,6 +190,12 @@ struct ExtTreeReader {
             if geometry.hasChecksums {
                 let mask: UInt32 = geometry.descriptorSize >= 64 ? ~0 : 0xFFFF
                 return map.crc32c(seed: geometry.checksumSeed) & mask == description.inodeMapChecksum ? map : nil
+            }
+            let numbers = (0..<geometry.inodesPerGroup).filter {
+                first + $0 >= geometry.firstInode && map.u8(Int($0 / 8)) >> UInt8($0 % 8) & 1 == 1
+            }
+            if !numbers.isEmpty, Set(numbers.map { first + $0 }) == found.filter({ $0 >= geometry.firstInode }) {
+                return map
             }
             guard description.freeInodes <= geometry.inodesPerGroup else { return nil }
             let used = map.all.reduce(0) { $0 + UInt64($1.nonzeroBitCount) }

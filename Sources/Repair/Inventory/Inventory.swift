@@ -16,6 +16,8 @@ public struct DomainInventory: Sendable {
     public var lockProblem: String?
     /// Whether libvirt's hook keeps it from being started.
     public var startHook = StartHook.active
+    /// Why libvirt could not be given another XML of it; nil where it could.
+    public var definitionProblem: String?
     /// What could not be seen, in words for the report.
     public var warnings: [String] = []
     /// The folders that its overlays may go into, by path.
@@ -92,7 +94,8 @@ struct InventoryReader {
         return DomainInventory(
             summary: summary, xml: xml, description: description, disks: disks,
             lockProblem: RunLocks.objection(to: summary.id),
-            startHook: StartHook.state(for: try await connection.uri()), warnings: users.warnings,
+            startHook: StartHook.state(for: try await connection.uri()),
+            definitionProblem: LibvirtConfiguration.writeProblem(ofDomain: id.name), warnings: users.warnings,
             overlayPlaces: await places(of: disks, scratchFolder))
     }
 

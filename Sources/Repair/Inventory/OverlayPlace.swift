@@ -8,12 +8,17 @@ public struct OverlayPlace: Hashable, Sendable {
     public var filesystem: FilesystemStatus?
     /// A folder on the way to it, or itself, that QEMU's user may not search: `/srv (mode 0700)`.
     public var wall: String?
+    /// Why nothing can be made and removed there; nil where it can, or the folder is missing.
+    public var writeProblem: String?
 
     /// Describes a place; tests do.
-    public init(folder: FileStatus?, filesystem: FilesystemStatus?, wall: String? = nil) {
+    public init(
+        folder: FileStatus?, filesystem: FilesystemStatus?, wall: String? = nil, writeProblem: String? = nil
+    ) {
         self.folder = folder
         self.filesystem = filesystem
         self.wall = wall
+        self.writeProblem = writeProblem
     }
 
     /// Looks at a folder.
@@ -21,6 +26,7 @@ public struct OverlayPlace: Hashable, Sendable {
     /// - Parameter user: QEMU's user, where it is known.
     init(_ path: String, searchedBy user: QemuUser?) {
         folder = try? FileStatus(of: path)
+        writeProblem = Files.writeProblem(path)
         var place = path
         while !Files.exists(place), place != "/" { place = Files.folder(of: place) }
         filesystem = try? FilesystemStatus(of: place)
@@ -42,7 +48,10 @@ public struct OverlayPlace: Hashable, Sendable {
     /// - Parameter scratchFolder: what the user asked for; nil puts it beside the disk.
     static func folder(for disk: DiskInventory, scratchFolder: String?) -> String {
         if let scratchFolder { return scratchFolder }
-        guard let path = disk.path, disk.status?.kind != .blockDevice else { return "/var/lib/virt-fsck/overlays" }
+        // Of a disk that is only read, the folder may be read-only too, and QEMU never starts from its overlay.
+        guard let path = disk.path, disk.status?.kind != .blockDevice, !disk.disk.isReadOnly else {
+            return "/var/lib/virt-fsck/overlays"
+        }
         return Files.folder(of: path)
     }
 }

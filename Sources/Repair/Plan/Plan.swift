@@ -114,6 +114,9 @@ extension Plan {
             return
         }
         refusals += Self.refusals(forStateOf: inventory, options)
+        if let problem = inventory.definitionProblem {
+            refusals.append("\(domain.name): libvirt can't point it at its overlays: \(problem)")
+        }
         // Without the programs nothing is known of the disks.
         if host.missingPrograms.isEmpty {
             refusals += inventory.disks.flatMap { Self.refusals(for: $0, of: inventory.id.name) }
@@ -286,6 +289,11 @@ extension Plan {
             return [refusal]
         }
         return Space.refusals(for: disks, places: inventory.overlayPlaces)
+            + disks.compactMap { disk in
+                inventory.overlayPlaces[disk.overlayFolder]?.writeProblem.map {
+                    "\(disk.target): its overlay would lie beside it: \($0), or give another folder: --scratch-dir DIR"
+                }
+            }
     }
 }
 

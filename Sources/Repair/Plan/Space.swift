@@ -51,7 +51,7 @@ enum Space {
         if place.filesystem?.isVolatile == true {
             return "\(folder): is on a filesystem in memory, which does not survive a reboot; \(another)"
         }
-        if place.filesystem?.isReadOnly == true { return "\(folder): is on a read-only filesystem; \(another)" }
+        if let problem = place.writeProblem { return "\(problem), or \(another)" }
         if let wall = place.wall {
             return "\(folder): QEMU's user may not search \(wall), so that the domain could not start from an overlay "
                 + "there; permit it (chmod o+x), or \(another)"

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HostTools
 
 /// Where libvirt keeps the domains' XML (libvirt: "Location of configuration files").
 enum LibvirtConfiguration {
@@ -8,5 +9,11 @@ enum LibvirtConfiguration {
         let home = environment["HOME"] ?? "/root"
         let configuration = environment["XDG_CONFIG_HOME"] ?? "\(home)/.config"
         return ["/etc/libvirt/qemu", "\(configuration)/libvirt/qemu"]
+    }
+
+    /// Why libvirt can't replace the XML that it keeps of a domain (it writes another file and renames that: virFileRewrite), with
+    /// the way out; nil where it can, or keeps none here.
+    static func writeProblem(ofDomain name: String) -> String? {
+        folders.lazy.compactMap { Files.writeProblem("\($0)/\(name).xml") }.first
     }
 }
