@@ -45,6 +45,7 @@ struct Arguments {
                 ordered.append(rest.removeFirst())
             }
         }
+        words += arguments[end...].dropFirst()
         if verb == nil { try refuseVerbs(vocabulary) }
         if verb == "help" {
             // Whoever asks for help gets it.
@@ -52,7 +53,6 @@ struct Arguments {
         } else {
             try vocabulary.refuse(options, of: verb ?? vocabulary.defaultVerb)
         }
-        words += arguments[end...].dropFirst()
         if verb == nil { wordInPlaceOfVerb = words.first }
         ordered += arguments[end...]
         if let verb { ordered.insert(verb, at: 0) }

@@ -28,9 +28,13 @@ struct CommonOptions: ParsableArguments {
             valueName: "what"))
     var allow: [Allowance] = []
 
-    func validate() throws {
-        if let scratchDir, !scratchDir.hasPrefix("/") {
-            throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
+    mutating func validate() throws {
+        if let scratchDir {
+            guard scratchDir.hasPrefix("/") else {
+                throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
+            }
+            // The domain's XML will name it: a link may lead elsewhere by then, and /proc does so in every process.
+            self.scratchDir = Files.realPath(of: scratchDir)
         }
         if let keepOverlay {
             guard keepOverlay.hasPrefix("/") else {
@@ -39,6 +43,7 @@ struct CommonOptions: ParsableArguments {
             guard (try? FileStatus(of: keepOverlay))?.kind == .directory else {
                 throw ValidationError("--keep-overlay: '\(keepOverlay)' is not a folder")
             }
+            if let problem = Files.writeProblem(keepOverlay) { throw ValidationError("--keep-overlay: \(problem)") }
         }
     }
 

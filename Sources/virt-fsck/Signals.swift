@@ -26,8 +26,13 @@ func cancelledBySignals<Value: Sendable>(
             case 2:
                 Terminal.error(
                     "virt-fsck: hurrying: running checkers are killed; what was attached is taken down, and a merge that "
-                        + "has begun is ended first\n")
+                        + "has begun is ended first; once more, where libvirt or a disk no longer answers, to leave everything as it "
+                        + "is\n")
                 hurry()
+            case 3:
+                // What kill -9 may do at any moment, this may do, too.
+                Terminal.error("virt-fsck: left; look what is left to do: virt-fsck recover\n")
+                _exit(32)
             default: break
             }
         }

@@ -55,6 +55,30 @@ struct ExtSuperblockTests {
         #expect(try ExtSuperblock(device: path)?.usedInodes == 0)
     }
 
+    /// Each bit, one by one.
+    @Test(arguments: [(0x5C, "C"), (0x60, "I"), (0x64, "R")])
+    func `what e2fsck refuses are unknown features`(_ offset: Int, _ letter: String) async throws {
+        let path = folder.file("features")
+        try await folder.runner.output(
+            of: Command("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum", path, "4M"))
+        let file = try FileDescriptor.open(FilePath(path), .readWrite)
+        defer { try? file.close() }
+        var old = [UInt8](repeating: 0, count: 4)
+        let place = Int64(1024 + offset)
+        _ = try old.withUnsafeMutableBytes { try file.read(fromAbsoluteOffset: place, into: $0) }
+        for bit in 0..<32 {
+            var new = old
+            new[bit / 8] |= 1 << UInt8(bit % 8)
+            _ = try file.writeAll(toAbsoluteOffset: place, new)
+            let run = try await folder.runner.run(Command("sh", "-c", "e2fsck -f -n \"$0\" 2>&1", path))
+            let unknown = try ExtSuperblock(device: path)?.unknownFeatures ?? []
+            #expect(unknown.isEmpty != run.output.contains("unsupported feature"), "bit \(bit): \(unknown) \(run)")
+            // It lists them, except for a journal's own, where it says no names.
+            let isListed = run.output.contains("feature(s):")
+            #expect(!isListed || unknown.allSatisfy { run.output.contains($0) }, "bit \(bit): \(unknown) \(run)")
+        }
+    }
+
     private func make(_ type: String) async throws -> String {
         let path = try folder.sparseFile(type, size: 16 << 20)
         try await folder.runner.output(of: Command("mke2fs", "-q", "-F", "-t", type, path))

@@ -494,6 +494,41 @@ struct BadInputTests {
         }
     }
 
+    /// ext leaves the first sector to whoever wants it: a partition table there may be the disk's, or was before.
+    @Test(arguments: [true, false])
+    func `a filesystem beside a partition table is believed as long as it is whole`(_ isWhole: Bool) async throws {
+        try await Workshop.with { shop in
+            let disk = "\(shop.disks)/disk.img"
+            try DiskSet.createSparse(disk, size: 48 << 20)
+            try await Tool.output(of: "mke2fs", ["-q", "-F", "-t", "ext4", "-b", "1024", disk])
+            let part = "\(shop.folder)/part"
+            try await Filesystem.ext4.make(at: part)
+            try await Filesystem.ext4.damage(part)
+            let start = 16 << 20
+            // An entry of type Linux, and the signature.
+            var entry: [UInt8] = [0, 0, 0, 0, 0x83, 0, 0, 0]
+            for number in [start / 512, (16 << 20) / 512] {
+                for byte in 0..<4 { entry.append(UInt8(truncatingIfNeeded: number >> (8 * byte))) }
+            }
+            try FileHandle.read(part) { source in
+                try FileHandle.update(disk) { file in
+                    try file.write(try source.bytes(at: 0, count: 16 << 20), at: start)
+                    try file.write(entry, at: 446)
+                    try file.write([0x55, 0xAA], at: 510)
+                    if !isWhole { try file.write([UInt8](repeating: 0, count: 1024), at: 8193 * 1024) }
+                }
+            }
+            try await shop.define([Workshop.disk(disk, format: "raw")])
+            let before = try await shop.snapshot()
+            let run = try await shop.virtFsck("repair", "--no-start")
+            #expect(run.volume("vda1")?.outcome == (isWhole ? "not-checked" : "repaired"), "\(run)")
+            if isWhole {
+                #expect(run.volume("vda1")?.message.contains("vda, which bears a filesystem itself (ext4") == true)
+                try #expect(await shop.snapshot() == before)
+            }
+        }
+    }
+
     @Test func `a volume with two signatures`() async throws {
         try await Workshop.with { shop in
             let file = "\(shop.disks)/disk.img"

@@ -29,7 +29,7 @@ struct OptionOrderTests {
                 #expect(run.output == "")
                 try #expect(await shop.snapshot() == before)
             }
-            // Behind two dashes it is a domain's name, and none has it.
+            // Two dashes make no domain of a verb.
             for line in [["--", "check", shop.name], ["-v", "--", "recover", shop.name]] {
                 let run = try await VirtFsck.run([], ["--connect", PrivateLibvirt.shared.uri] + line)
                 #expect(run.exitStatus == 16, "\(run)")

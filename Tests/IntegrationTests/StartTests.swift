@@ -22,6 +22,22 @@ struct StartTests {
         }
     }
 
+    @Test func `a domain for which libvirt would wait is not started`() async throws {
+        try await Workshop.with { shop in
+            let made = try await shop.makeSimple()
+            let log = "\(shop.folder)/log"
+            #expect(mkfifo(log, 0o600) == 0)
+            try await shop.redefine([
+                Workshop.disk(made.image, format: "qcow2"), "<serial type='pty'><log file='\(log)'/></serial>",
+            ])
+            let run = try await shop.virtFsck("repair")
+            #expect(run.domain?.committed == true, "\(run)")
+            #expect(run.domain?.boot.outcome == "failed", "\(run)")
+            #expect(run.domain?.boot.evidence.contains("\(log): is a FIFO") == true, "\(run)")
+            try #expect(await shop.state() == "shut off")
+        }
+    }
+
     @Test func `a clean domain is started too`() async throws {
         try await Workshop.with { shop in
             try await shop.makeSimple(isDamaged: false)

@@ -142,16 +142,19 @@ struct ChosenDamageTests {
 
     enum Single: String, CaseIterable, CustomTestStringConvertible, Sendable {
         case rootWithTimeOfDeletion, rootWithoutLinks, fileWithTimeOfDeletion, tableAndMapOfInodes, extentBlocks,
-            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup, mapOfInodes
+            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup, mapOfInodes,
+            descriptorAndTable, descriptorAndTableWithChecksums, flagsOfGroup, groupOfXFS, tornJournal
 
         var testDescription: String { rawValue }
 
         var specimen: Specimen {
             switch self {
-            case .rootWithTimeOfDeletion, .fileWithTimeOfDeletion, .extentBlocks: .ext4SmallBlocks
-            case .tableAndMapOfInodes, .countOfGroup, .mapOfInodes: .ext3
-            case .lostJournal: .ext4WithJournal
+            case .rootWithTimeOfDeletion, .fileWithTimeOfDeletion, .extentBlocks, .flagsOfGroup: .ext4SmallBlocks
+            case .descriptorAndTableWithChecksums: .ext4
+            case .tableAndMapOfInodes, .countOfGroup, .mapOfInodes, .descriptorAndTable: .ext3
+            case .lostJournal, .tornJournal: .ext4WithJournal
             case .rootWithoutLinks, .listAndInodesOfXFS: .xfs
+            case .groupOfXFS: .xfsVersion4
             case .badSectorOfFAT, .cutFolderOfFAT, .emptiedFileOfFAT: .fat16
             }
         }
@@ -159,13 +162,17 @@ struct ChosenDamageTests {
         var level: String {
             switch self {
             case .rootWithTimeOfDeletion, .rootWithoutLinks, .countOfGroup, .mapOfInodes: "none"
-            case .lostJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT: "minor"
-            case .tableAndMapOfInodes, .listAndInodesOfXFS, .cutFolderOfFAT: "heavy"
+            case .lostJournal, .tornJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT,
+                .flagsOfGroup:
+                "minor"
+            case .tableAndMapOfInodes, .descriptorAndTable, .descriptorAndTableWithChecksums, .listAndInodesOfXFS, .groupOfXFS,
+                .cutFolderOfFAT:
+                "heavy"
             }
         }
 
         /// Whether all files are known.
-        var isCounted: Bool { specimen.filesystem != .vfat && self != .listAndInodesOfXFS && self != .lostJournal }
+        var isCounted: Bool { specimen.filesystem != .vfat && specimen != .ext4WithJournal && self != .listAndInodesOfXFS && self != .groupOfXFS }
 
         func damage(_ path: String) async throws {
             switch self {
@@ -175,6 +182,42 @@ struct ChosenDamageTests {
                 try await Filesystem.debugfs(path, "set_bg 0 free_inodes_count 3")
             case .fileWithTimeOfDeletion:
                 try await Filesystem.debugfs(path, "set_inode_field /large dtime 1700000000")
+            case .tornJournal:
+                let text = try await Tool.output(of: "debugfs", ["-R", "blocks <8>", path])
+                let blocks = text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+                try FileHandle.update(path) { file in
+                    // The first descriptor.
+                    for block in blocks.dropFirst()
+                    where try file.bytes(at: block * 1024, count: 8).elementsEqual([0xC0, 0x3B, 0x39, 0x98, 0, 0, 0, 1]) {
+                        try file.write([UInt8](repeating: 0, count: 1024), at: block * 1024)
+                        return
+                    }
+                    Issue.record("the journal holds nothing")
+                }
+            case .flagsOfGroup:
+                let text = try await Tool.output(of: "debugfs", ["-R", "blocks /big", path])
+                let block = try #require(text.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) })
+                try FileHandle.update(path) { file in
+                    // A flag of the first group, and a checksum of the names in a folder: each can be read without.
+                    for place in [2048 + 0x12, block * 1024 + 1023] {
+                        try file.write([try file.bytes(at: place, count: 1)[0] ^ 0x04], at: place)
+                    }
+                }
+            case .groupOfXFS:
+                // What lists its inodes, and these.
+                try FileHandle.update(path) { file in
+                    try file.write([UInt8](repeating: 0, count: (8 << 20) - 1024), at: (16 << 20) + 1024)
+                }
+            case .descriptorAndTable, .descriptorAndTableWithChecksums:
+                let size = specimen == .ext3 ? 1024 : 4096
+                let text = try await Tool.output(of: "dumpe2fs", [path])
+                let part = "Inode table at "
+                let start = try #require(text.firstRange(of: part)?.upperBound)
+                let table = try #require(Int(text[start...].prefix(while: \.isNumber))) * size
+                try FileHandle.update(path) { file in
+                    try file.write([UInt8](repeating: 0, count: 64), at: max(size, 2048))
+                    try file.write([UInt8](repeating: 0, count: 64 * 1024), at: table + 4096)
+                }
             case .lostJournal:
                 let blocks = try await Tool.output(of: "debugfs", ["-R", "blocks <8>", path])
                 let first = try #require(blocks.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) })

@@ -42,6 +42,10 @@ struct LossLevelTests {
             ($0.before, $0.reconnected, $0.disputed, $0.unnamed) = (2, 1, 1, 1)
         },
         Example(.minor, "2 of 2 files lost (2 gone)") { ($0.before, $0.unnamed) = (2, 2) },
+        Example(.minor, "3 of 8 files lost (3 in lost+found)") { ($0.before, $0.after, $0.reconnected) = (8, 5, 3) },
+        Example(.heavy, "3 of 8 files lost (3 in lost+found)") {
+            ($0.before, $0.after, $0.reconnected, $0.lacksNames) = (8, 5, 3, true)
+        },
         Example(.heavy, "3 of 3 files lost (1 gone, 2 in lost+found)") {
             ($0.before, $0.reconnected, $0.unnamed) = (3, 2, 1)
         },

@@ -184,7 +184,7 @@ struct VolumeCheckTests {
     @Test func `a replayed journal is a repair, though e2fsck found nothing wrong`() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let script = Script([.exited(0), .exited(0)])
-        let result = try await check(Sample.volume(), script, needsReplay: true)
+        let result = try await check(Sample.volume(), script, superblock: [0x60: 4])
         #expect(script.transcript == repair + lookAtOverlay + count)
         #expect(result.outcome == .repaired)
         #expect(result.message == "its journal was replayed")
@@ -203,7 +203,6 @@ struct VolumeCheckTests {
 
     @Test(arguments: [
         "Error reading block 98 (Input/output error).  Ignore error? yes\n",
-        "Entry '..' in Error writing block 99 (Success).  Ignore error? yes\n",
         String(repeating: "x", count: (1 << 16) - 5) + "Error reading block 98 (Input/output error)",
     ]) func `what is made of blocks that can't be read is no repair, whatever the checker says`(
         _ text: String
@@ -213,15 +212,44 @@ struct VolumeCheckTests {
             try Files.makeFolder(folder)
             let result = try await check(Sample.volume(), Script([status], words: text))
             #expect(result.outcome == .unrepaired)
+            // The volume is on no device of which the kernel could tell.
             #expect(result.message.contains("the disk itself fails"))
         }
     }
 
-    @Test(arguments: ["Entry 'Error reading block x' in / (2)", "Error reading block", "error reading block 98"])
-    func `a file's name is no failing disk`(_ text: String) async throws {
+    @Test(arguments: [
+        "Error reading block 1099511627775 (Invalid argument).  Ignore error? yes",
+        "Error reading block 98 (Attempt to read block from filesystem resulted in short read).  Ignore error? yes",
+        "Error writing block 16385 (Bad file descriptor).  Ignore error? no",
+    ]) func `a pointer that leads out of the filesystem is no failing disk`(_ text: String) async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let result = try await check(Sample.volume(), Script([.exited(1), .exited(0)], words: text))
         #expect(result.outcome == .repaired)
+    }
+
+    @Test func `features that e2fsck does not know are no damage`() async throws {
+        for (status, outcome) in [(12, VolumeResult.Outcome.unsupported), (8, .unsupported), (4, .unrepaired)] {
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            try Files.makeFolder(folder)
+            let script = Script([.exited(Int32(status))])
+            let result = try await check(Sample.volume(), script, superblock: [0x5C: 0x4000])
+            #expect(result.outcome == outcome)
+            #expect(result.message.contains("FEATURE_C14") == (outcome == .unsupported), "\(result.message)")
+        }
+    }
+
+    @Test(arguments: [
+        (0x194, UInt32(5), "5 errors were met"), (0x3A, 2, "it says that errors were met"),
+        (0x60, 4, "its journal was replayed"),
+    ])
+    func `a record of errors is not clean, and one that stays is not repaired`(
+        _ place: Int, _ value: UInt32, _ words: String
+    ) async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try await check(Sample.volume(), Script([.exited(0), .exited(0)]), superblock: [place: value])
+        // Nothing clears it here.
+        #expect(result.outcome == (place == 0x60 ? .repaired : .unrepaired))
+        #expect(result.message.contains(words), "\(result.message)")
     }
 
     @Test func `a filesystem that claims too much says so where it is not repaired`() async throws {
@@ -312,12 +340,15 @@ struct VolumeCheckTests {
     }
 
     private func check(
-        _ volume: Volume, _ script: Script, needsReplay: Bool = false, losesWrites: Bool = false,
+        _ volume: Volume, _ script: Script, superblock: [Int: UInt32] = [:], losesWrites: Bool = false,
         missing: Set<String> = []
     ) async throws -> VolumeResult {
         let file = "\(folder)/disk"
         var block = [UInt8](repeating: 0, count: 4096)
-        if needsReplay { (block[1080], block[1081], block[1120]) = (0x53, 0xEF, 4) }
+        if !superblock.isEmpty { (block[1080], block[1081]) = (0x53, 0xEF) }
+        for (place, value) in superblock {
+            for byte in 0..<4 { block[1024 + place + byte] |= UInt8(value >> (8 * UInt32(byte)) & 0xFF) }
+        }
         try Data(block).write(to: URL(filePath: file))
         return try await VolumeCheck(
             overlays: FakeMapping(name: "overlay", file: file, script: script, losesWrites: losesWrites),

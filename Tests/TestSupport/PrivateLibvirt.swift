@@ -82,6 +82,7 @@ public actor PrivateLibvirt {
         for name in ["socket", "etc/qemu", "lib", "run", "log", "cache"] {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
         }
+        if folder != Self.shared.folder { try await shareCapabilities() }
         let configuration = """
             unix_sock_dir = "\(folder)/socket"
             unix_sock_rw_perms = "0777"
@@ -127,7 +128,39 @@ public actor PrivateLibvirt {
             let log = try? String(contentsOfFile: "\(folder)/libvirtd.log", encoding: .utf8)
             throw ToolError(description: "libvirtd does not start: \(log ?? "")")
         }
+        try await askCapabilities()
     }
+
+    /// Gives it what the shared one knows of the host's QEMU already, so that it need not ask.
+    private func shareCapabilities() async throws {
+        try await Self.shared.ready()
+        try await Tool.output(of: "cp", ["-a", "\(Self.shared.cache)/.", cache])
+    }
+
+    /// Lets it ask QEMU once what it can do, which it does before it defines anything.
+    ///
+    /// Seen twice in some hundred times: the QEMU 7.2 that it asks accepts its only connection in two threads at once (the monitor's and
+    /// the main one share the listening socket), the second waits for ever in accept(2), and libvirtd with it. Such a QEMU is
+    /// ended; the daemon asks another.
+    private func askCapabilities() async throws {
+        for _ in 0..<5 {
+            let answer = try await Tool.run(
+                "timeout", ["60", "virsh", "--quiet", "--connect", uri, "domcapabilities", "--virttype", "qemu"])
+            guard answer.exitStatus != 0 else { return }
+            try await Tool.output(of: "sh", ["-c", Self.endStuckQemu, "sh", "\(folder)/libvirtd.pid"])
+        }
+        throw ToolError(description: "libvirtd does not get QEMU's capabilities")
+    }
+
+    /// Those in the daemon's own mount namespace that were started to be asked only.
+    private static let endStuckQemu = """
+        space=$(readlink "/proc/$(cat "$1")/ns/mnt")
+        for process in /proc/[0-9]*; do
+          [ "$(readlink "$process/ns/mnt" 2>/dev/null)" = "$space" ] || continue
+          tr '\\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q '/qmp-.*/qmp.monitor' && kill -9 "${process#/proc/}"
+        done
+        true
+        """
 
     /// Our hook in the sources.
     public static let hook = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

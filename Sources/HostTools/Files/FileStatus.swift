@@ -9,6 +9,7 @@ public struct FileStatus: Hashable, Sendable {
         case regular
         case directory
         case blockDevice
+        case fifo
         case other
     }
 
@@ -71,6 +72,7 @@ public struct FileStatus: Hashable, Sendable {
             case S_IFREG: .regular
             case S_IFDIR: .directory
             case S_IFBLK: .blockDevice
+            case S_IFIFO: .fifo
             default: .other
             }
         size = kind == .blockDevice ? 0 : UInt64(clamping: status.st_size)

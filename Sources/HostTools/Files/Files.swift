@@ -213,6 +213,13 @@ public enum Files {
         }
     }
 
+    /// The path without links, `.` and `..` (realpath(3)); the same path where nothing is there.
+    public static func realPath(of path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
     /// What tells this machine from others for good (machine-id(5)); its name where it has none.
     public static var machineID: String {
         if let id = line(of: "/etc/machine-id"), !id.isEmpty { return id }

@@ -23,6 +23,8 @@ struct ExtGeometry: Hashable {
     let journal: UInt64
     /// What the journal's inode says of its size and blocks, as the superblock remembers it: an inode's bytes; nil where it does not.
     let journalCopy: [UInt8]?
+    /// How many inodes are in use, its own among them; nil where it does not say so, or not since it was last mounted.
+    let usedInodes: UInt64?
     /// Inodes below this one are the filesystem's own.
     let firstInode: UInt64
     /// Further inodes that are the filesystem's own.
@@ -55,6 +57,10 @@ struct ExtGeometry: Hashable {
         journalCopy = block.u8(0xFD) == 1 ? Self.inode(ofJournal: block.part(0x10C, 68)) : nil
         firstInode = block.le32(0x4C) == 0 ? 11 : UInt64(block.le32(0x54))
         ownInodes = Set([0x240, 0x244, 0x26C, 0x280].map { UInt64(block.le32($0)) })
+        let counts = (all: UInt64(block.le32(0x00)), free: UInt64(block.le32(0x10)))
+        let isClosed = block.le16(0x3A) & 0x1 != 0 && incompatible & 0x4 == 0
+        let isRight = !hasChecksums || block.part(0, 0x3FC).crc32c(seed: ~0) == block.le32(0x3FC)
+        usedInodes = isClosed && isRight && counts.free <= counts.all ? counts.all - counts.free : nil
         guard isPlausible else { return nil }
     }
 

@@ -8,11 +8,17 @@ struct ExtJournal {
     /// Those whose first four bytes were the journal's magic number, and are zero in the journal.
     private(set) var escaped: Set<UInt64> = []
 
+    /// Whether there is more behind a place that is damaged: e2fsck replays nothing of it. It is read all the same, as what was there.
+    private(set) var isTorn = false
+
     /// Whether there are fast commits behind what was committed in full: e2fsck replays them, and this reader does not.
     private(set) var hasFastCommits = false
 
     static let magicBytes: [UInt8] = [0xC0, 0x3B, 0x39, 0x98]
     private static let magic: UInt32 = 0xC03B_3998
+
+    /// How many blocks are looked at behind a journal's end: a damaged descriptor stands before at most a block's worth of others.
+    private static var mostSkipped: Int { 8192 }
 
     private struct Transaction {
         var tags: [(block: UInt64, place: UInt64, isEscaped: Bool)] = []
@@ -22,20 +28,23 @@ struct ExtJournal {
     ///
     /// - Parameters:
     ///   - map: the block of the filesystem for each of the journal's blocks; 0 where there is none.
-    /// - Returns: nil where it is damaged, so that what it held is lost.
-    init?(_ device: DeviceReader, map: [UInt64], blockSize: UInt64) {
+    ///   - assumed: its features where its superblock is damaged, so that nothing of it is replayed: all that it ever held is read then.
+    /// - Returns: nil where it is damaged, and nothing is assumed.
+    init?(_ device: DeviceReader, map: [UInt64], blockSize: UInt64, assumed: UInt32? = nil) {
         func block(_ number: UInt64) -> Bytes? {
             guard number < UInt64(map.count), map[Int(number)] != 0 else { return nil }
             return device.read(at: map[Int(number)] &* blockSize, count: Int(blockSize))
         }
-        guard let head = block(0), head.be32(0) == Self.magic, [3, 4].contains(head.be32(4)),
-            UInt64(head.be32(12)) == blockSize
-        else { return nil }
-        let features = head.be32(4) == 4 ? head.be32(40) : 0
-        let first = UInt64(head.be32(20))
+        guard let head = block(0) else { return nil }
+        let isWhole =
+            head.be32(0) == Self.magic && [3, 4].contains(head.be32(4)) && UInt64(head.be32(12)) == blockSize
+        guard isWhole || assumed != nil else { return nil }
+        let features = isWhole ? head.be32(4) == 4 ? head.be32(40) : 0 : assumed ?? 0
+        let first = isWhole ? UInt64(head.be32(20)) : 1
         let fastBlocks = features & 0x20 != 0 ? UInt64(head.be32(0x54) == 0 ? 256 : head.be32(0x54)) : 0
-        let end = UInt64(head.be32(16)) &- fastBlocks
-        let start = UInt64(head.be32(28))
+        let end = isWhole ? UInt64(head.be32(16)) &- fastBlocks : UInt64(map.count)
+        let start = isWhole ? UInt64(head.be32(28)) : 1
+        isTorn = !isWhole
         // fs/ext4/fast_commit.h: EXT4_FC_TAG_HEAD, a length, features, and the transaction that it follows. They begin one block behind
         // the last of the others (fs/jbd2/journal.c: j_fc_first).
         func hasFastCommit(after sequence: UInt32) -> Bool {
@@ -57,14 +66,44 @@ struct ExtJournal {
         var current = Transaction()
         var revokedNow: [UInt64] = []
         var sequence = head.be32(24)
+        /// The transaction behind the last one that e2fsck replays.
+        var replayed: UInt32?
         var position = start
         var steps: UInt64 = 0
+        var skipped = 0
         func advance() {
             position += 1
             if position >= end { position = first }
             steps += 1
         }
-        while steps < end - first, let bytes = block(position), bytes.be32(0) == Self.magic, bytes.be32(8) == sequence {
+        func finish() {
+            for block in revokedNow { revoked[block] = max(sequence, revoked[block] ?? 0) }
+            done.append((sequence, current))
+            (current, revokedNow) = (Transaction(), [])
+        }
+        func isLater(_ one: UInt32, _ other: UInt32) -> Bool { Int32(bitPattern: one &- other) > 0 }
+        while steps < end - first, !isWhole || skipped < Self.mostSkipped {
+            let bytes = block(position)
+            guard let bytes, bytes.be32(0) == Self.magic, [1, 2, 5].contains(bytes.be32(4)) else {
+                if replayed == nil { replayed = sequence }
+                skipped += 1
+                advance()
+                continue
+            }
+            if bytes.be32(8) != sequence {
+                if replayed == nil { replayed = sequence }
+                // What is left of older rounds has lower numbers.
+                guard !isWhole || isLater(bytes.be32(8), sequence) else {
+                    skipped += 1
+                    advance()
+                    continue
+                }
+                isTorn = true
+                finish()
+                sequence = bytes.be32(8)
+            }
+            // A transaction is committed, and a part of it is none any more.
+            if replayed != nil, bytes.be32(4) == 2 { isTorn = true }
             advance()
             switch bytes.be32(4) {
             case 1:
@@ -80,21 +119,18 @@ struct ExtJournal {
                     if flags & 0x8 != 0 { break }
                 }
             case 2:
-                for block in revokedNow { revoked[block] = max(sequence, revoked[block] ?? 0) }
-                done.append((sequence, current))
-                (current, revokedNow) = (Transaction(), [])
+                finish()
                 sequence &+= 1
-            case 5:
+            default:
                 let used = min(Int(bytes.be32(12)), Int(blockSize) - tail)
                 let width = is64Bits ? 8 : 4
                 for offset in stride(from: 16, to: max(16, used - width + 1), by: width) {
                     revokedNow.append(is64Bits ? bytes.be64(offset) : UInt64(bytes.be32(offset)))
                 }
-            default:
-                return nil
             }
         }
-        hasFastCommits = hasFastCommit(after: sequence)
+        hasFastCommits = hasFastCommit(after: replayed ?? sequence)
+        done.sort { isLater($1.sequence, $0.sequence) }
         for (sequence, transaction) in done {
             for tag in transaction.tags where tag.place != 0 {
                 if let limit = revoked[tag.block], limit >= sequence { continue }

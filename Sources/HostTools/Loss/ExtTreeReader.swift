@@ -33,6 +33,7 @@ struct ExtTreeReader {
             let reader = ExtTreeReader(device, first, isOriginal: true)
             if let journal = reader.journal {
                 if journal.hasFastCommits { lacksFastCommits = true }
+                if journal.isTorn { lacksJournal = true }
                 device.replace(journal.blocks, escaped: journal.escaped, blockSize: first.blockSize)
             } else {
                 lacksJournal = first.needsReplay
@@ -81,6 +82,17 @@ struct ExtTreeReader {
     private mutating func read() {
         for group in 0..<geometry.groupCount { readInodes(of: group) }
         readFolders()
+        if tree.lacksItems { addUnfound() }
+    }
+
+    /// What can't be listed is counted by the superblock, where that was written when the filesystem was unmounted.
+    private mutating func addUnfound() {
+        guard let own = Self.superblock(device, at: 1024), own.isSameShape(as: geometry), let used = own.usedInodes else {
+            return
+        }
+        let ours = geometry.firstInode - 1 + UInt64(geometry.ownInodes.count { $0 >= geometry.firstInode })
+        tree.addUnfound(of: used - min(used, ours))
+        tree.lacksItems = false
     }
 
     // MARK: Inodes
@@ -159,8 +171,9 @@ struct ExtTreeReader {
             }
             guard !unlike.isEmpty else { return }
             guard let map = Self.map(description, geometry, device, Set(inodes.map(\.number)), first) else {
-                // What is left to tell how many there were is the descriptor. Free ones lie behind the used ones mostly.
-                guard description.isRight != false, description.freeInodes <= geometry.inodesPerGroup else {
+                // What is left to tell how many there were is the descriptor, if it is no copy from long ago. Free ones lie behind the
+                // used ones mostly.
+                guard !description.isCopy, description.isRight != false, description.freeInodes <= geometry.inodesPerGroup else {
                     isWhole = false
                     return
                 }
@@ -182,8 +195,7 @@ struct ExtTreeReader {
             _ description: ExtGroup, _ geometry: ExtGeometry, _ device: DeviceReader, _ found: Set<UInt64>,
             _ first: UInt64
         ) -> Bytes? {
-            guard description.neverUsed < geometry.inodesPerGroup, description.isRight != false,
-                description.inodeMap < geometry.blockCount,
+            guard description.neverUsed < geometry.inodesPerGroup, description.inodeMap < geometry.blockCount,
                 let map = device.read(
                     at: description.inodeMap * geometry.blockSize, count: Int(geometry.inodesPerGroup + 7) / 8)
             else { return nil }
@@ -197,7 +209,8 @@ struct ExtTreeReader {
             if !numbers.isEmpty, Set(numbers.map { first + $0 }) == found.filter({ $0 >= geometry.firstInode }) {
                 return map
             }
-            guard description.freeInodes <= geometry.inodesPerGroup else { return nil }
+            guard !description.isCopy, description.isRight != false, description.freeInodes <= geometry.inodesPerGroup
+            else { return nil }
             let used = map.all.reduce(0) { $0 + UInt64($1.nonzeroBitCount) }
             let padding = UInt64(map.count * 8) - geometry.inodesPerGroup
             return used - min(used, padding) == geometry.inodesPerGroup - description.freeInodes
@@ -389,7 +402,10 @@ struct ExtTreeReader {
                 map[Int(run.logical + index)] = run.block + index
             }
         }
-        return ExtJournal(device, map: map, blockSize: geometry.blockSize)
+        // What the kernel gives a journal: checksums of version 3 (0x10), 64 bits (0x2).
+        let features: UInt32 = (geometry.hasChecksums ? 0x10 : 0) | (geometry.descriptorSize >= 64 ? 0x2 : 0)
+        return ExtJournal(
+            device, map: map, blockSize: geometry.blockSize, assumed: geometry.needsReplay ? features : nil)
     }
 
     // MARK: Folders
@@ -459,7 +475,8 @@ struct ExtTreeReader {
             if item != 0, nameLength > 0 {
                 let name = block.part(offset + 8, nameLength)
                 let isOwn = nameLength <= 2 && name.all.allSatisfy { $0 == UInt8(ascii: ".") }
-                if !isOwn { addName(name, of: item, in: folder) }
+                // Without the feature the byte is the length's upper half, which is 0: unknown.
+                if !isOwn { addName(name, of: item, in: folder, mayBeFolder: [0, 2].contains(block.u8(offset + 7))) }
             }
             offset += length
         }
@@ -467,7 +484,7 @@ struct ExtTreeReader {
         if !isRight { tree.lacksNames = true }
     }
 
-    private mutating func addName(_ name: Bytes, of item: UInt64, in folder: UInt64) {
+    private mutating func addName(_ name: Bytes, of item: UInt64, in folder: UInt64, mayBeFolder: Bool) {
         guard item == Self.rootInode || isFile(item), item <= geometry.inodeCount else {
             // A number that no file can have: the name's file is lost, unless it is found without a name.
             tree.names.append(.init(folder: folder, name: name.hash, item: ~UInt64(tree.names.count), isDoubtful: true))
@@ -475,7 +492,8 @@ struct ExtTreeReader {
         }
         let isLostAndFound = folder == Self.rootInode && name.all.elementsEqual("lost+found".utf8)
         tree.names.append(
-            .init(folder: folder, name: name.hash, item: item, isLostAndFound: isLostAndFound))
+            .init(
+                folder: folder, name: name.hash, item: item, isLostAndFound: isLostAndFound, mayBeFolder: mayBeFolder))
     }
 
     private mutating func addInlineNames(_ inode: ExtInode) {

@@ -24,6 +24,8 @@ struct FileTree {
         var isDoubtful = false
         /// Whether it is a place where a checker puts what it found without a name.
         var isLostAndFound = false
+        /// Whether what it leads to may be a folder.
+        var mayBeFolder = true
     }
 
     /// The root folder.
@@ -50,8 +52,24 @@ struct FileTree {
     /// Whether a journal holds changes in a form that is not read here.
     var lacksFastCommits = false
 
-    /// Whether there may be files of which nothing is known: neither what describes them, nor their names.
-    var isIncomplete: Bool { lacksItems && lacksNames }
+    /// Whether there may be files of which nothing is known: neither what describes them, nor their names. The names in a folder are lost
+    /// with what describes it.
+    var isIncomplete: Bool {
+        guard lacksItems else { return false }
+        let found = Set(items.map(\.id))
+        return lacksNames || names.contains { $0.mayBeFolder && !found.contains($0.item) && $0.item != root }
+    }
+
+    /// Adds what the filesystem counts as used and nothing tells of any more.
+    ///
+    /// - Parameters:
+    ///   - used: how many files and folders are in use by its own counters.
+    mutating func addUnfound(of used: UInt64) {
+        let known = UInt64(Set(items.map(\.id)).union(names.map(\.item)).subtracting([root]).count)
+        guard used > known, used - known < 1 << 32 else { return }
+        // No file has such a number.
+        for number in 0..<used - known { items.append(.init(id: 1 << 63 | number, content: 0, isDoubtful: true)) }
+    }
 
     /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or none has one in either, and
     /// there are more. What is read in the wrong shape may look like items, but no folder knows their numbers.
@@ -91,6 +109,9 @@ public struct LossCount: Hashable, Sendable, Codable {
     /// Whether the original could be read in part only, so that there may have been more.
     public var isIncomplete = false
 
+    /// Whether names could not be read, so that what has none may have had one.
+    public var lacksNames = false
+
     /// Whether changes that the original's journal still held could not be read, and are lost.
     public var hasLostJournal = false
 
@@ -105,6 +126,7 @@ extension LossCount {
         let new = Index(after)
         isIncomplete = before.isIncomplete || after.isIncomplete
         hasLostJournal = before.lacksJournal
+        lacksNames = before.lacksNames
         let kept = Self.kept(from: old, to: new)
         // A name whose inode is gone and an inode that has no name are mostly one file: of the name the number is damaged.
         var nameless = 0

@@ -58,21 +58,18 @@ struct XFSTreeReader {
         if isSearched { addUnfound() }
     }
 
-    /// A search finds no inode that was destroyed; the superblock counts them all, where it can be believed.
+    /// A search finds no inode that was destroyed; the superblock counts them all. Where it has no checksum, or a wrong one, its count
+    /// is no less likely than any other, but may be too small.
     private mutating func addUnfound() {
-        guard let own = Self.superblock(device), own.isRight, own.hasChecksums else {
+        guard let own = Self.superblock(device) else {
             tree.lacksItems = true
             return
         }
-        let found = Set(tree.items.map(\.id))
-        let named = Set(tree.names.map(\.item)).subtracting(found).count
+        if !own.isRight || !own.hasChecksums { tree.lacksItems = true }
         let ours = geometry.ownInodes.subtracting([0]).count { geometry.place(ofInode: $0) != nil } + 1
-        let known = UInt64(found.count + named + ours)
-        guard own.usedInodes > known, own.usedInodes - known < 1 << 32 else { return }
-        for number in 0..<own.usedInodes - known {
-            // No file has such a number.
-            tree.items.append(.init(id: 1 << 63 | number, content: 0, isDoubtful: true))
-        }
+        let most = geometry.blocksPerGroup * geometry.groupCount * geometry.inodesPerBlock
+        guard own.usedInodes <= most else { return }
+        tree.addUnfound(of: own.usedInodes - min(own.usedInodes, UInt64(ours)))
     }
 
     // MARK: Inodes by the trees of the groups
@@ -368,7 +365,9 @@ struct XFSTreeReader {
                 isRight = false
                 break
             }
-            addName(block.part(offset + 9, length), of: number, in: inode.number, isDoubtful: false)
+            addName(
+                block.part(offset + 9, length), of: number, in: inode.number, isDoubtful: false,
+                mayBeFolder: mayBeFolder(block.u8(offset + 9 + length)))
             offset += whole
         }
         if !isRight { for index in first..<tree.names.count { tree.names[index].isDoubtful = true } }
@@ -390,12 +389,19 @@ struct XFSTreeReader {
             }
             let place = offset + whole - width
             let number = width == 8 ? fork.be64(place) : UInt64(fork.be32(place))
-            addName(fork.part(offset + 3, length), of: number, in: inode.number, isDoubtful: !inode.isRight)
+            addName(
+                fork.part(offset + 3, length), of: number, in: inode.number, isDoubtful: !inode.isRight,
+                mayBeFolder: mayBeFolder(fork.u8(offset + 3 + length)))
             offset += whole
         }
     }
 
-    private mutating func addName(_ name: Bytes, of number: UInt64, in folder: UInt64, isDoubtful: Bool) {
+    /// XFS_DIR3_FT_UNKNOWN and XFS_DIR3_FT_DIR.
+    private func mayBeFolder(_ type: UInt8) -> Bool { !geometry.hasFileTypes || [0, 2].contains(type) }
+
+    private mutating func addName(
+        _ name: Bytes, of number: UInt64, in folder: UInt64, isDoubtful: Bool, mayBeFolder: Bool
+    ) {
         if name.count <= 2, name.all.allSatisfy({ $0 == UInt8(ascii: ".") }) { return }
         guard geometry.place(ofInode: number) != nil else {
             // A number that no file can have: the name's file is lost, unless it is found without a name.
@@ -406,7 +412,8 @@ struct XFSTreeReader {
         let isLostAndFound = folder == geometry.root && name.all.elementsEqual("lost+found".utf8)
         tree.names.append(
             .init(
-                folder: folder, name: name.hash, item: number, isDoubtful: isDoubtful, isLostAndFound: isLostAndFound))
+                folder: folder, name: name.hash, item: number, isDoubtful: isDoubtful, isLostAndFound: isLostAndFound,
+                mayBeFolder: mayBeFolder))
     }
 }
 

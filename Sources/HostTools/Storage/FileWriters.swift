@@ -17,7 +17,7 @@ enum FileWriters {
     /// - Returns: words for each; empty where nobody has it open for writing, or that can't be told.
     static func words(ofFile path: String, besides machine: String) -> [String] {
         guard isWritten(path) else { return [] }
-        let name = canonical(path)
+        let name = Files.realPath(of: path)
         let found = processes { $0 == name }
         // It may have ended meanwhile; of a process in a container the path is another one.
         guard !found.isEmpty else { return isWritten(path) ? ["somebody has it open for writing"] : [] }
@@ -54,12 +54,6 @@ enum FileWriters {
         guard file >= 0 else { return false }
         defer { close(file) }
         return shim_is_written(file) == 1
-    }
-
-    private static func canonical(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
     }
 
     /// Whether a process is the QEMU of a domain, whatever its program is called: libvirt gives it `-uuid`.

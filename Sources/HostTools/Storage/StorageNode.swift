@@ -10,7 +10,7 @@ public enum StorageNode: Hashable, Sendable {
         switch status.kind {
         case .regular: self = .file(status.identity)
         case .blockDevice: self = .device(DeviceNumber(dev: UInt(status.deviceNumber)))
-        case .directory, .other: return nil
+        case .directory, .fifo, .other: return nil
         }
     }
 

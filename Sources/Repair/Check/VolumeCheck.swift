@@ -107,10 +107,33 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         var isChanged = false
         /// What it cost in any case.
         var leastLoss = Loss.Level.none
+        /// What the filesystem has that the checker does not know.
+        var unknownFeatures: [String] = []
+        /// Whether it wrote anything, as far as is known.
+        var hasWritten = true
+        /// The last line that it printed.
+        var lastWords: String?
         /// Whether it gave up and may have wanted more memory.
         var mayLackMemory = false
         /// What was seen beside it.
         var facts: VolumeFacts?
+
+        /// What e2fsck does without a word of its exit status.
+        mutating func take(_ before: ExtSuperblock?, _ after: ExtSuperblock?) {
+            guard let before else { return }
+            unknownFeatures = before.unknownFeatures
+            var changes: [String] = []
+            if before.needsReplay { changes.append("its journal was replayed") }
+            if let record = before.errorRecord { changes.append("its error record was cleared (\(record))") }
+            guard !changes.isEmpty else { return }
+            isChanged = true
+            change = changes.joined(separator: "; ")
+            switch claim {
+            case .nothingWrong, .repaired:
+                if let record = after?.errorRecord { claim = .gaveUp("e2fsck leaves its error record (\(record))") }
+            case .errorsLeft, .gaveUp: break
+            }
+        }
     }
 
     private enum Judgement {
@@ -124,6 +147,11 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     ) async throws -> Judgement {
         switch repair.claim {
         case .errorsLeft: return .settled(.unrepaired, "\(checker.program) can't repair it")
+        case .gaveUp where repair.exitStatus.map { $0 & 8 != 0 } == true && !repair.unknownFeatures.isEmpty:
+            return .settled(
+                .unsupported,
+                "has features that \(checker.program) here does not know: \(repair.unknownFeatures.joined(separator: ", ")); "
+                    + "check it with a newer one, in the guest perhaps, or its superblock is damaged")
         case .gaveUp(let why): return .settled(.unrepaired, why)
         case .nothingWrong, .repaired: break
         }
@@ -133,7 +161,10 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
         }
         switch try await look(overlays) {
         case .nothingWrong: return .settled(.repaired, repair.change ?? "")
-        case .errorsLeft, .repaired: return .again
+        case .errorsLeft, .repaired:
+            guard !repair.hasWritten else { return .again }
+            let words = repair.lastWords.map { ": \"\($0)\"" } ?? ""
+            return .settled(.unrepaired, "\(checker.program) finds errors, and gave up without a change\(words)")
         case .gaveUp(let why): return .settled(.unrepaired, why)
         }
     }
@@ -144,14 +175,12 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     ) async throws -> Run {
         try await overlays.withDevice(for: layout, access: .readWrite) { device in
             var run: Run
+            let writes = DeviceLayers.writes(to: device.number)
             switch checker {
             case .ext:
-                let needsReplay = try ExtSuperblock(device: device.path)?.needsReplay ?? false
+                let before = try ExtSuperblock(device: device.path)
                 run = try await self.run(checker, .readWrite, on: device, filed, log: log)
-                if needsReplay {
-                    run.isChanged = true
-                    run.change = "its journal was replayed"
-                }
+                run.take(before, try ExtSuperblock(device: device.path))
             case .xfs(log: .discard):
                 // Only a log that can't be kept is thrown away.
                 run = try await self.run(.xfs(log: .keep), .readWrite, on: device, filed, log: log)
@@ -169,6 +198,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             } catch {
                 run.claim = .gaveUp("a write was lost on its way to the overlay: \(error)")
             }
+            if let writes, DeviceLayers.writes(to: device.number) == writes { run.hasWritten = false }
             try overlayRoom.check(after: run.claim)
             return run
         }
@@ -230,6 +260,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             to: [shown], needing: checker.need)
         _ = try log.writeAll("# \(checker.program) \(checker.arguments(mode).joined(separator: " "))\n".utf8)
         let start = try log.seek(offset: 0, from: .end)
+        let trouble = DeviceTrouble(of: device.number)
         let result = try await runner.run(command, log: log)
         try Task.checkCancellation()
         let status = sandbox.status(of: result.status)
@@ -242,11 +273,13 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             run.claim = .gaveUp("\(why); \(remark)")
             run.mayLackMemory = true
         }
-        if let words = try DeviceTrouble.words(in: "\(folders.log)/\(name).log", from: start) {
+        if let words = try trouble.words(log: "\(folders.log)/\(name).log", from: start) {
             run.claim = .gaveUp(
-                "\(checker.program) says \"\(words)\": the disk itself fails, and what is made of blocks that can't be read is "
-                    + "no repair; look at the host's kernel log, copy the disk, and try again")
+                "\(words): the disk itself fails, and what is made of blocks that can't be read is no repair; look at the host's "
+                    + "kernel log, copy the disk, and try again")
         }
+        run.lastWords = try Files.end(of: "\(folders.log)/\(name).log", from: start, limit: 1024)
+            .split(whereSeparator: \.isNewline).last.map { String($0.drop { $0 == " " }.prefix(200)) }
         return run
     }
 }

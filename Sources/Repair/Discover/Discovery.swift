@@ -113,11 +113,14 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
             signature.isMember
                 && (signature.isOfFirmware || !places.contains(SignaturePlace(signature, from: 0)))
         }
-        guard let owner else { return volumes }
+        let rival = signatures.first { signature in
+            !places.contains(SignaturePlace(signature, from: 0)) && signature.isFilesystem(on: file, size: disk.size)
+        }
+        guard let why = owner?.membership ?? rival?.rivalry else { return volumes }
         return volumes.map { volume in
             if case .nothingToCheck = volume.content { return volume }
             var volume = volume
-            volume.content = .unclear(type: volume.type, why: "lies on \(disk.target), which \(owner.membership)")
+            volume.content = .unclear(type: volume.type, why: "lies on \(disk.target), which \(why)")
             return volume
         }
     }

@@ -1,4 +1,5 @@
 import HostTools
+import SystemPackage
 
 /// What bears the signature of a member (of an array, a volume group, a pool, an encrypted volume) holds a part of something
 /// larger, or one copy of it. A filesystem that shows on it is not repaired there: the halves of a mirror would no longer agree.
@@ -11,6 +12,20 @@ extension Signature {
         "bcache", "bcachefs", "ceph_bluestore", "DM_snapshot_cow", "drbdmanage_control_volume", "drbdproxy_datalog",
         "oracleasm", "vdo", "zfs_member",
     ]
+
+    /// Whether a whole disk beside whose partition table it stands may be that filesystem, and the table, with what lies where it
+    /// says, content of a file. One of another day shows as its copies are gone; ISO images are both on purpose.
+    func isFilesystem(on disk: FileDescriptor, size: UInt64) -> Bool {
+        guard usage == .filesystem, !isMember, !["iso9660", "udf"].contains(type) else { return false }
+        guard type.hasPrefix("ext") else { return true }
+        return (try? ExtSuperblock.hasCopy(on: disk, size: size)) ?? true
+    }
+
+    /// What bears it beside a partition table …: the end of a sentence.
+    var rivalry: String {
+        "bears a filesystem itself (\(details)): it can't be told whether that or the partition table is meant; boot the guest and "
+            + "see which of them it uses"
+    }
 
     /// Whether only whole disks are members of it: arrays that a firmware makes.
     var isOfFirmware: Bool { type.hasSuffix("_raid_member") && type != "linux_raid_member" }

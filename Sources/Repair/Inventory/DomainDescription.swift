@@ -11,6 +11,10 @@ public struct DomainDescription: Hashable, Sendable {
 
     /// Files in which libvirt or QEMU keeps what its consoles say.
     public var consoleLogs: [String]
+    /// Files that libvirt or QEMU opens to write what devices of its say.
+    public var outputFiles: [String]
+    /// Where its QEMU is; "" where the XML doesn't say.
+    public var emulator: String
     /// Whether it runs with a channel for a guest agent that nothing in the guest has opened: libvirt's formatdomain,
     /// "the state of the channel". A guest without an agent looks the same as one that is dead.
     public var hasSilentAgent: Bool
@@ -25,6 +29,9 @@ public struct DomainDescription: Hashable, Sendable {
         consoleLogs = try document.values(
             of: "/domain/devices/*[self::serial or self::console]/log/@file"
                 + " | /domain/devices/*[self::serial or self::console][@type='file']/source/@path")
+        outputFiles = try document.values(
+            of: "/domain/devices/*/log/@file | /domain/devices/*[@type='file' and not(self::disk)]/source/@path")
+        emulator = try document.value(of: "string(/domain/devices/emulator)")
         hasSilentAgent = try document.matches(
             "/domain/devices/channel/target[@name='org.qemu.guest_agent.0' and @state='disconnected']")
         let namespaces = try document.map("/domain/metadata/*") { node throws(XMLError) in

@@ -11,9 +11,12 @@ enum LibvirtConfiguration {
         return ["/etc/libvirt/qemu", "\(configuration)/libvirt/qemu"]
     }
 
-    /// Why libvirt can't replace the XML that it keeps of a domain (it writes another file and renames that: virFileRewrite), with
-    /// the way out; nil where it can, or keeps none here.
-    static func writeProblem(ofDomain name: String) -> String? {
-        folders.lazy.compactMap { Files.writeProblem("\($0)/\(name).xml") }.first
+    /// Why libvirt can't be given another XML of a domain, with the way out; nil where it can, or keeps none here. It writes another
+    /// file and renames that (virFileRewrite), and defines no domain whose QEMU can't be asked what it can do.
+    static func writeProblem(of domain: DomainDescription, named name: String) -> String? {
+        if !domain.emulator.isEmpty, StartProtection.qemuTypes.contains(domain.type), !Files.exists(domain.emulator) {
+            return "its emulator \(domain.emulator) is missing; install it, or name another: virsh edit \(name)"
+        }
+        return folders.lazy.compactMap { Files.writeProblem("\($0)/\(name).xml") }.first
     }
 }

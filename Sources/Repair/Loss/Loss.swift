@@ -63,7 +63,7 @@ public struct Loss: Hashable, Sendable {
         // What every unclean end leaves on a small FAT: a few chains that have no name, and never had one; or that only one of its two
         // tables knows.
         let isHandful =
-            count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
+            !count.lacksNames && count.lost <= mostNameless && count.lost == count.reconnected + count.unnamed
             && (count.reconnected == count.disputed || count.after * 2 > count.before)
         // Where most files kept their names, chains that only one table knew were none: a bad sector of a table makes hundreds.
         let noise = count.unnamed + count.disputed

@@ -35,6 +35,15 @@ struct BootWatch: Sendable {
         case disconnected
     }
 
+    /// libvirt waits for a reader where it opens one, and whoever asks it for anything else then waits for libvirt.
+    private static func refuseFIFO(in description: DomainDescription) throws {
+        for path in description.outputFiles where (try? FileStatus(of: path))?.kind == .fifo {
+            throw DomainProblem(
+                "\(path): is a FIFO, and libvirt would wait there for a reader of what the guest says; give it another place: "
+                    + "virsh edit")
+        }
+    }
+
     /// Starts it and says what was proven.
     ///
     /// - Returns: also the connection to go on with: another one where libvirtd was restarted meanwhile.
@@ -44,7 +53,9 @@ struct BootWatch: Sendable {
         let reading = ConsoleLogbook()
         var connection = connection
         do {
-            let channels = try EvidenceChannels(xml: try await connection.xml(of: domain, .inactive))
+            let xml = try await connection.xml(of: domain, .inactive)
+            try Self.refuseFIFO(in: try DomainDescription(xml: xml))
+            let channels = try EvidenceChannels(xml: xml)
             let events = try await connection.lifecycleEvents()
             // Paused, so that no line of the console is lost.
             try await connection.start(domain, .paused)
@@ -110,6 +121,7 @@ struct BootWatch: Sendable {
                 return .timeout
             }
             group.addTask { await hear(link.events, hasConsole: link.console != nil, reading) }
+            group.addTask { await waitUntilOff(link, reading) }
             group.addTask { await waitForLastingFailure(reading) }
             if let console = link.console { group.addTask { await read(console, into: reading) } }
             if channels.hasAgent { group.addTask { await askAgent(link.connection) } }
@@ -166,6 +178,19 @@ struct BootWatch: Sendable {
             }
         }
         return Task.isCancelled ? .timeout : .disconnected
+    }
+
+    /// A libvirtd that finds a domain's process gone after its restart calls the domain running until then, and sends no event
+    /// (qemuProcessReconnect). Where there is one, it comes first and says more.
+    private func waitUntilOff(_ link: BootLink, _ reading: ConsoleLogbook) async -> Finding {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(5))
+            guard let summary = try? await link.connection.summary(of: domain), !summary.isActive else { continue }
+            if link.console != nil { await reading.end(within: Self.endOfConsole) }
+            try? await Task.sleep(for: .seconds(5))
+            return .known(.failed, "it is off again (\(summary.reason.rawValue))" + reading.lastWords)
+        }
+        return .timeout
     }
 
     private func askAgent(_ connection: Connection) async -> Finding {
