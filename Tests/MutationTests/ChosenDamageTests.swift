@@ -142,7 +142,8 @@ struct ChosenDamageTests {
 
     enum Single: String, CaseIterable, CustomTestStringConvertible, Sendable {
         case rootWithTimeOfDeletion, rootWithoutLinks, fileWithTimeOfDeletion, tableAndMapOfInodes, extentBlocks,
-            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup, mapOfInodes,
+            listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup,
+            mapOfInodes,
             descriptorAndTable, descriptorAndTableWithChecksums, flagsOfGroup, groupOfXFS, tornJournal
 
         var testDescription: String { rawValue }
@@ -165,14 +166,18 @@ struct ChosenDamageTests {
             case .lostJournal, .tornJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT,
                 .flagsOfGroup:
                 "minor"
-            case .tableAndMapOfInodes, .descriptorAndTable, .descriptorAndTableWithChecksums, .listAndInodesOfXFS, .groupOfXFS,
+            case .tableAndMapOfInodes, .descriptorAndTable, .descriptorAndTableWithChecksums, .listAndInodesOfXFS,
+                .groupOfXFS,
                 .cutFolderOfFAT:
                 "heavy"
             }
         }
 
         /// Whether all files are known.
-        var isCounted: Bool { specimen.filesystem != .vfat && specimen != .ext4WithJournal && self != .listAndInodesOfXFS && self != .groupOfXFS }
+        var isCounted: Bool {
+            specimen.filesystem != .vfat && specimen != .ext4WithJournal && self != .listAndInodesOfXFS
+                && self != .groupOfXFS
+        }
 
         func damage(_ path: String) async throws {
             switch self {
@@ -188,7 +193,8 @@ struct ChosenDamageTests {
                 try FileHandle.update(path) { file in
                     // The first descriptor.
                     for block in blocks.dropFirst()
-                    where try file.bytes(at: block * 1024, count: 8).elementsEqual([0xC0, 0x3B, 0x39, 0x98, 0, 0, 0, 1]) {
+                    where try file.bytes(at: block * 1024, count: 8).elementsEqual([0xC0, 0x3B, 0x39, 0x98, 0, 0, 0, 1])
+                    {
                         try file.write([UInt8](repeating: 0, count: 1024), at: block * 1024)
                         return
                     }

@@ -22,7 +22,9 @@ public struct DeviceTrouble: ~Copyable {
     /// - Throws: `Errno` when the log can't be read.
     public func words(log: String, from offset: Int64) throws -> String? {
         let errors = kernel?.errors()
-        if let name = errors?.devices.intersection(names).min() { return "the host's kernel reports I/O errors of \(name)" }
+        if let name = errors?.devices.intersection(names).min() {
+            return "the host's kernel reports I/O errors of \(name)"
+        }
         guard errors?.mayBeIncomplete != false else { return nil }
         let mark = Array("Input/output error".utf8)
         let isSaid = try Files.contains(in: log, from: offset, longest: mark.count) { $0.firstRange(of: mark) != nil }

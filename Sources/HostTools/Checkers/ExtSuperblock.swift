@@ -80,7 +80,9 @@ public struct ExtSuperblock: Hashable, Sendable {
         _ device: FileDescriptor, _ littleEndian: (Int, Int) -> UInt32
     ) throws -> Bool {
         let blocks = 0x10C
-        guard littleEndian(0x5C, 4) & 0x4 != 0, littleEndian(0xFD, 1) == 1, littleEndian(0x18, 4) <= 6 else { return false }
+        guard littleEndian(0x5C, 4) & 0x4 != 0, littleEndian(0xFD, 1) == 1, littleEndian(0x18, 4) <= 6 else {
+            return false
+        }
         var block = UInt64(littleEndian(blocks, 4))
         if littleEndian(blocks, 2) == 0xF30A {
             guard littleEndian(blocks + 6, 2) == 0, littleEndian(blocks + 12, 4) == 0 else { return false }

@@ -87,7 +87,8 @@ struct ExtTreeReader {
 
     /// What can't be listed is counted by the superblock, where that was written when the filesystem was unmounted.
     private mutating func addUnfound() {
-        guard let own = Self.superblock(device, at: 1024), own.isSameShape(as: geometry), let used = own.usedInodes else {
+        guard let own = Self.superblock(device, at: 1024), own.isSameShape(as: geometry), let used = own.usedInodes
+        else {
             return
         }
         let ours = geometry.firstInode - 1 + UInt64(geometry.ownInodes.count { $0 >= geometry.firstInode })
@@ -173,7 +174,9 @@ struct ExtTreeReader {
             guard let map = Self.map(description, geometry, device, Set(inodes.map(\.number)), first) else {
                 // What is left to tell how many there were is the descriptor, if it is no copy from long ago. Free ones lie behind the
                 // used ones mostly.
-                guard !description.isCopy, description.isRight != false, description.freeInodes <= geometry.inodesPerGroup else {
+                guard !description.isCopy, description.isRight != false,
+                    description.freeInodes <= geometry.inodesPerGroup
+                else {
                     isWhole = false
                     return
                 }

@@ -95,7 +95,8 @@ struct InventoryReader {
             summary: summary, xml: xml, description: description, disks: disks,
             lockProblem: RunLocks.objection(to: summary.id),
             startHook: StartHook.state(for: try await connection.uri()),
-            definitionProblem: LibvirtConfiguration.writeProblem(of: description, named: id.name), warnings: users.warnings,
+            definitionProblem: LibvirtConfiguration.writeProblem(of: description, named: id.name),
+            warnings: users.warnings,
             overlayPlaces: await places(of: disks, scratchFolder))
     }
 
