@@ -69,6 +69,51 @@ struct BootEvidenceTests {
         #expect(single.transcript == whole.transcript)
     }
 
+    @Test(arguments: [
+        "EXT4-fs error (device vda1): ext4_lookup:1785: inode #12: comm init: iget: checksum invalid",
+        "[    3.100000] EXT4-fs (vda1): Remounting filesystem read-only",
+        "[    3.100000] EXT4-fs (vda1): warning: mounting fs with errors, running e2fsck is recommended",
+        "[    3.100000] EXT4-fs (dm-0): mounting fs with errors, running e2fsck is recommended",
+        "[    3.100000] EXT2-fs (vda1): error: ext2_lookup: deleted inode referenced: 12",
+        "[    3.100000] Aborting journal on device vda1-8.",
+        "[    3.100000] XFS (vda1): Metadata corruption detected at xfs_inode_buf_verify+0x89/0x1c0",
+        "[    3.100000] XFS (vda1): Internal error xfs_trans_cancel at line 1097 of file fs/xfs/xfs_trans.c.",
+        "[    3.100000] XFS (vda1): metadata I/O error in \"xfs_imap_to_bp+0x5c\" at daddr 0x40 len 32 error 117",
+        "[    3.100000] BTRFS error (device vda1: state EA): level verify failed on logical 30408704",
+        "[    3.100000] FAT-fs (vda1): error, fat_get_cluster: invalid start cluster",
+    ]) func `a guest whose filesystem has errors has not booted, whatever it says then`(_ line: String) {
+        let boot = "Linux version 6.1\r\n\(line)\r\n"
+        let text = "\(boot)[  OK  ] Reached target Multi-User System.\r\nweb login: "
+        #expect(Self.name(Self.verdict(text)) == "failed")
+        #expect(Self.verdict(text).proof?.name == "filesystem error")
+        #expect(Self.verdict("\(boot)Kernel panic - not syncing: x\r\n").proof?.name == "kernel panic")
+        #expect(Self.verdict("\(boot)You are in emergency mode.\r\nweb login: ").proof?.name == "emergency mode")
+        // Another boot begins anew.
+        #expect(Self.name(Self.verdict("\(text)\r\nLinux version 6.1\r\nweb login: ")) == "booted")
+    }
+
+    @Test(arguments: [
+        "EXT4-fs (vda1): mounted filesystem with ordered data mode. Quota mode: none.",
+        "EXT4-fs (vda1): re-mounted. Quota mode: none.", "XFS (vda1): Mounting V5 Filesystem",
+        "XFS (vda1): Starting recovery (logdev: internal)", "EXT4-fs (vda1): recovery complete",
+        "BTRFS info (device vda1): using free space tree",
+        "FAT-fs (vda1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
+        "blk_update_request: I/O error, dev fd0, sector 0 op 0x0:(READ)",
+    ]) func `a guest that says what all say has booted`(_ line: String) {
+        #expect(Self.name(Self.verdict("Linux version 6.1\r\n[    3.100000] \(line)\r\nweb login: ")) == "booted")
+    }
+
+    @Test func `a relabelling is long work, until the guest restarts`() {
+        var reading = ConsoleReading()
+        reading.read(
+            Array(
+                "Linux version 6.1\r\n[    3.100000] rc.sysinit[9]: *** Relabeling could take a very long time, depending on file\r\n"
+                    .utf8))
+        #expect(reading.work == "SELinux relabels every file" && Self.name(reading.verdict) == "nothing")
+        reading.read(Array("[    9.100000] reboot: Restarting system\r\nLinux version 6.1\r\n".utf8))
+        #expect(reading.work == nil)
+    }
+
     @Test func `the prompt that proves it is kept with the lines before it`() {
         var reading = ConsoleReading()
         reading.read(Array("Linux version 6.1\r\nweb login: ".utf8))
@@ -95,9 +140,9 @@ struct BootEvidenceTests {
         let line = pattern.phrase + (pattern.also.map { " … \($0)" } ?? "") + "\n"
         let verdict = Self.verdict(line)
         switch pattern.meaning {
-        case .start, .hint, .shutdown: #expect(verdict == .nothing)
+        case .start, .hint, .shutdown, .work: #expect(verdict == .nothing)
         case .fatal: #expect(Self.name(verdict) == "dead")
-        case .failed: #expect(Self.name(verdict) == "failed")
+        case .failed, .damaged: #expect(Self.name(verdict) == "failed")
         case .booted, .finished: #expect(Self.name(verdict) == "booted")
         }
         #expect(verdict.proof.map(\.name) == (verdict == .nothing ? nil : pattern.name))

@@ -36,6 +36,8 @@ struct BootEvidence: Sendable {
         let hint: String?
     }
 
+    /// The name of the proof that a filesystem of a guest that runs is damaged.
+    static let damage = "filesystem error"
     /// The name of the proof that one boot follows the other.
     static let bootLoop = "boot loop"
     /// How often a boot must begin, with nothing to show for it between, to be a loop. An installer, a relabelling or an
@@ -53,6 +55,9 @@ struct BootEvidence: Sendable {
     private(set) var verdict = Verdict.nothing
     private var hint: String?
     private var hasFailed = false
+    private var isDamaged = false
+    /// Long work that this boot does, in the words of ``BootPattern/name``.
+    private(set) var work: String?
     /// The kernel's clock, in seconds.
     private var clock = 0
     /// By pattern, how often it began a boot that came to nothing; by ``restarts`` the same in libvirt's words, whose first was
@@ -92,6 +97,7 @@ struct BootEvidence: Sendable {
         switch pattern.meaning {
         case .start: begin(number, with: line)
         case .hint: hint = line.text
+        case .work: work = pattern.name
         case .shutdown: starts = [:]
         case .fatal:
             if case .dead = verdict { return }
@@ -99,8 +105,15 @@ struct BootEvidence: Sendable {
         case .failed:
             if case .dead = verdict { return }
             // The first line says most: a question follows, and a prompt.
-            if case .failed(let known) = verdict, known.name != Self.bootLoop { return }
+            if case .failed(let known) = verdict, ![Self.bootLoop, Self.damage].contains(known.name) { return }
             hasFailed = true
+            verdict = .failed(proof(pattern, line))
+        case .damaged:
+            if case .dead = verdict { return }
+            if isDamaged { return }
+            isDamaged = true
+            defer { hint = line.text }
+            if case .failed(let known) = verdict, known.name != Self.bootLoop { return }
             verdict = .failed(proof(pattern, line))
         case .finished:
             if hasFailed { return }
@@ -115,6 +128,7 @@ struct BootEvidence: Sendable {
         case .nothing, .failed: break
         }
         starts = [:]
+        guard !isDamaged else { return }
         hasFailed = false
         verdict = .booted(Proof(name: pattern.name, line: line.text, hint: nil))
     }
@@ -127,6 +141,7 @@ struct BootEvidence: Sendable {
         if clock >= Self.lifeTime { starts = [:] }
         let last = verdict
         (verdict, hint, hasFailed, clock) = (.nothing, nil, false, 0)
+        (isDamaged, work) = (false, nil)
         let count = starts[number, default: 0] + 1
         starts[number] = count
         guard starts.values.contains(where: { $0 >= Self.loopLimit }) else { return }

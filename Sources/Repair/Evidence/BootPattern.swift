@@ -8,6 +8,10 @@ struct BootPattern: Hashable, Sendable {
         case fatal
         /// Somebody is waited for. A later proof of the same boot overrules it: that somebody came.
         case failed
+        /// A filesystem is damaged: a guest that comes up all the same isn't well, and nothing overrules it but another boot.
+        case damaged
+        /// Long work that ends in a restart is under way.
+        case work
         /// The system is up.
         case booted
         /// The system is up, unless this boot failed: programs say it at the end of a failed boot, too.

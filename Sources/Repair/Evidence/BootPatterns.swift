@@ -8,7 +8,7 @@
 /// What fails in a harmless way every day is not here: GRUB's `error:` lines and SeaBIOS's "Boot failed" are printed on the way
 /// to a boot that works, so only what they wait at in the end counts.
 enum BootPatterns {
-    static let all = firmware + bootLoaders + kernel + initialRamdisks + checks + services + otherSystems
+    static let all = firmware + bootLoaders + kernel + filesystems + initialRamdisks + checks + services + otherSystems
 
     private static let firmware = [
         BootPattern(
@@ -87,6 +87,28 @@ enum BootPatterns {
             "halt", .shutdown, .kernel, "reboot: System halted", systems: "Linux",
             source: "Linux 6.1, kernel/reboot.c"),
     ]
+
+    private static let filesystems =
+        [
+            ("EXT4-fs error (device ", nil, "fs/ext4/super.c (__ext4_error)"),
+            ("EXT4-fs (", ": Remounting filesystem read-only", "fs/ext4/super.c (ext4_handle_error)"),
+            ("EXT4-fs (", "mounting fs with errors", "fs/ext4/super.c (ext4_setup_super)"),
+            ("EXT3-fs error (device ", nil, "fs/ext3/super.c of Linux 4.2"),
+            ("EXT2-fs (", "): error: ", "fs/ext2/super.c (ext2_error)"),
+            ("Aborting journal on device ", nil, "fs/jbd2/journal.c"),
+            ("XFS (", "orruption", "fs/xfs/xfs_error.c, xfs_fsops.c: Metadata corruption detected, Corruption of …"),
+            ("XFS (", "): Internal error ", "fs/xfs/xfs_error.c"),
+            ("XFS (", "): metadata I/O error in ", "fs/xfs/xfs_buf.c"),
+            ("XFS (", "ilesystem has been shut down", "fs/xfs/xfs_fsops.c"),
+            ("BTRFS error (device ", nil, "fs/btrfs/messages.h"),
+            ("BTRFS critical (device ", nil, "fs/btrfs/messages.h"),
+            ("BTRFS: error (device ", nil, "fs/btrfs/messages.c (__btrfs_handle_fs_error)"),
+            ("FAT-fs (", "): error, ", "fs/fat/misc.c (__fat_fs_error)"),
+        ].map { phrase, also, source in
+            BootPattern(
+                BootEvidence.damage, .damaged, .kernel, phrase, also: also, systems: "Linux",
+                source: "Linux 6.1, \(source)")
+        }
 
     private static let initialRamdisks = [
         BootPattern(
@@ -221,6 +243,9 @@ enum BootPatterns {
         BootPattern(
             "cloud-init finished", .finished, .anywhere, "Cloud-init v. ", also: " finished at ",
             systems: "cloud images", source: "cloud-init, cloudinit/config/cc_final_message.py"),
+        BootPattern(
+            "SELinux relabels every file", .work, .message, "*** Relabeling could take a very long time",
+            systems: "RHEL, Fedora", source: "policycoreutils 3.4, selinux-autorelabel; initscripts, rc.sysinit"),
         BootPattern(
             "login prompt", .booted, .login, "login:", systems: "Linux, BSD",
             source: "util-linux 2.38, term-utils/agetty.c; busybox 1.35, loginutils; getty of the BSDs; recorded"),

@@ -29,6 +29,9 @@ struct ConsoleReading: Sendable {
         return evidence.verdict
     }
 
+    /// Long work that the guest does before it is up, in words for the report; nil where none is known.
+    var work: String? { evidence.work }
+
     /// What to keep for the run's log folder: lines as a terminal would have left them, without what was overwritten. The line
     /// without an end is there too: the prompt that proves it all waits at the end of one.
     var transcript: String {

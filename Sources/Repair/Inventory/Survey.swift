@@ -33,11 +33,14 @@ public struct Survey: Sendable {
 
     private func listing(_ summary: DomainSummary, _ description: DomainDescription?) -> DomainListing {
         let inState = FailureEvidence.inState(of: summary)
-        let onConsole = summary.state == .running ? description.flatMap { self.onConsole(of: summary, $0) } : nil
+        let proof = summary.state == .running ? description.flatMap { self.onConsole(of: summary, $0) } : nil
+        let words = proof.map { "it runs, and its console says: \($0.words)" }
+        // A guest that works on, if only in part, is nobody's to power off.
+        let (onConsole, damage) = proof?.name == BootEvidence.damage ? (nil, words) : (words, nil)
         let isSilent = summary.state == .running && description?.hasSilentAgent == true
         return DomainListing(
             summary: summary, evidence: inState ?? onConsole, isDeadGuest: onConsole != nil,
-            hint: isSilent ? "it runs, and its guest agent is silent" : nil,
+            hint: isSilent ? "it runs, and its guest agent is silent" : damage,
             disks: description?.disks.filter { $0.device == .disk || $0.device == .lun }.map { disk in
                 DomainListing.Disk(target: disk.target, source: disk.source.words, format: disk.format)
             } ?? [])
@@ -45,7 +48,7 @@ public struct Survey: Sendable {
 
     /// What the log of a console shows of a guest that is dead although its domain runs. The console itself is not opened: that
     /// would take it from whoever uses it.
-    private func onConsole(of summary: DomainSummary, _ description: DomainDescription) -> String? {
+    private func onConsole(of summary: DomainSummary, _ description: DomainDescription) -> BootEvidence.Proof? {
         // Where libvirtd is the host's own, its domains' processes are known by their files.
         let started = Files.line(of: "/run/libvirt/qemu/\(summary.id.name).pid").flatMap(Int32.init)
             .flatMap(HostProcess.init)?.startedAt
@@ -55,7 +58,7 @@ public struct Survey: Sendable {
             reading.read(log.bytes)
             switch reading.verdict {
             case .failed(let proof), .dead(let proof):
-                return "it runs, and its console says: \(proof.words)"
+                return proof
             case .booted, .nothing: continue
             }
         }

@@ -219,6 +219,9 @@ struct BootWatch: Sendable {
         } else if channels.hasConsole {
             words.append("its console could not be opened: somebody has it")
         }
+        if let work = reading.work {
+            words.append("\(work), which may take long and ends in a restart: give it time, --boot-timeout")
+        }
         if channels.hasAgent { words.append("its guest agent is silent") }
         return (words + channels.advice).joined(separator: "; ")
     }

@@ -43,6 +43,9 @@ final class ConsoleLogbook: Sendable {
     /// What it proves.
     var verdict: BootEvidence.Verdict { state.withLock { $0.reading.verdict } }
 
+    /// Long work that the guest does before it is up.
+    var work: String? { state.withLock { $0.reading.work } }
+
     /// Its last line that isn't blank.
     var lastLine: String? { state.withLock { $0.reading.lastLine } }
 
