@@ -20,11 +20,11 @@ public enum DeviceLayers {
         return names
     }
 
-    /// How many requests to write a device has had; nil where nobody tells (the kernel's `Documentation/block/stat.rst`).
-    public static func writes(to number: DeviceNumber, in root: String = "/sys/dev/block") -> UInt64? {
+    /// How many sectors were written to a device so far (a flush is a request, too); nil where nobody tells (the kernel's `Documentation/block/stat.rst`).
+    public static func sectorsWritten(to number: DeviceNumber, in root: String = "/sys/dev/block") -> UInt64? {
         Files.line(of: "\(root)/\(number)/stat").flatMap {
             let fields = $0.split(whereSeparator: \.isWhitespace)
-            return fields.count > 4 ? UInt64(fields[4]) : nil
+            return fields.count > 6 ? UInt64(fields[6]) : nil
         }
     }
 }

@@ -175,7 +175,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
     ) async throws -> Run {
         try await overlays.withDevice(for: layout, access: .readWrite) { device in
             var run: Run
-            let writes = DeviceLayers.writes(to: device.number)
+            let written = DeviceLayers.sectorsWritten(to: device.number)
             switch checker {
             case .ext:
                 let before = try ExtSuperblock(device: device.path)
@@ -198,7 +198,7 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             } catch {
                 run.claim = .gaveUp("a write was lost on its way to the overlay: \(error)")
             }
-            if let writes, DeviceLayers.writes(to: device.number) == writes { run.hasWritten = false }
+            if let written, DeviceLayers.sectorsWritten(to: device.number) == written { run.hasWritten = false }
             try overlayRoom.check(after: run.claim)
             return run
         }
