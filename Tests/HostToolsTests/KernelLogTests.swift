@@ -7,11 +7,11 @@ import Testing
 
 struct KernelLogTests {
     @Test(arguments: [
-        ("4,1,2,-;I/O error, dev loop3, sector 8 op 0x0:(READ) flags 0x80700 phys_seg 1 prio class 2\n", "loop3"),
+        ("4,1,2,-;I/O error, dev loop3, sector 8 op 0x0:(READ)\n", "loop3"),
         ("3,1,2,-;blk_update_request: critical medium error, dev sda, sector 8 op 0x0:(READ)\n", "sda"),
         ("3,1,2,c;Buffer I/O error on dev dm-1, logical block 0, async page read\n SUBSYSTEM=block\n", "dm-1"),
-        ("12,1,2,-;I/O error, dev loop3, sector 8: said by a program\n", nil), ("6,1,2,-;loop3: detected capacity", nil),
-        ("", nil), (";", nil),
+        ("12,1,2,-;I/O error, dev loop3, sector 8: said by a program\n", nil),
+        ("6,1,2,-;loop3: detected capacity", nil), ("", nil), (";", nil),
     ]) func `a device that fails is named by the kernel`(_ record: String, _ device: String?) {
         var errors = KernelLog.Errors()
         errors.take(record)

@@ -279,7 +279,9 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
                     + "kernel log, copy the disk, and try again")
         }
         run.lastWords = try Files.end(of: "\(folders.log)/\(name).log", from: start, limit: 1024)
-            .split(whereSeparator: \.isNewline).last.map { String($0.drop { $0 == " " }.prefix(200)) }
+            .split(whereSeparator: \.isNewline).map { $0.drop { $0 == " " } }
+            // Its name and version may come last, of what it keeps back.
+            .last { !$0.hasPrefix("\(checker.program) ") }.map { String($0.prefix(200)) }
         return run
     }
 }

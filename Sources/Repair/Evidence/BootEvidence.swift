@@ -195,10 +195,10 @@ extension ConsoleLine {
         return Self.seconds(in: bytes[1..<close])
     }
 
-    /// The seconds of a time such as `   12.345678`.
+    /// The seconds of a time such as `   12.345678`; who keeps logs may cut it.
     private static func seconds(in time: ArraySlice<UInt8>) -> Int? {
         let digits = time.drop { $0 == blank }
-        guard let point = digits.firstIndex(of: UInt8(ascii: ".")), digits.endIndex - point == 7,
+        guard let point = digits.firstIndex(of: UInt8(ascii: ".")), (2...7).contains(digits.endIndex - point),
             digits[(point + 1)...].allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
         else { return nil }
         return Int(String(decoding: digits[..<point], as: UTF8.self))
