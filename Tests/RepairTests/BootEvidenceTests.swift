@@ -92,6 +92,15 @@ struct BootEvidenceTests {
         #expect(Self.name(Self.verdict("\(text)\r\nLinux version 6.1\r\nweb login: ")) == "booted")
     }
 
+    @Test func `that a filesystem is read-only now is said`() {
+        let lines = [
+            "EXT4-fs error (device vda1): a", "EXT4-fs (vda1): Remounting filesystem read-only",
+            "EXT4-fs error (device vda1): b",
+        ]
+        let proof = Self.verdict(lines.joined(separator: "\r\n") + "\r\nweb login: ").proof
+        #expect(proof?.line == lines[0] && proof?.hint == lines[1])
+    }
+
     @Test(arguments: [
         "EXT4-fs (vda1): mounted filesystem with ordered data mode. Quota mode: none.",
         "EXT4-fs (vda1): re-mounted. Quota mode: none.", "XFS (vda1): Mounting V5 Filesystem",

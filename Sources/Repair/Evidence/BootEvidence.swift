@@ -110,7 +110,15 @@ struct BootEvidence: Sendable {
             verdict = .failed(proof(pattern, line))
         case .damaged:
             if case .dead = verdict { return }
-            if isDamaged { return }
+            if isDamaged {
+                // What came of it says more than one more error.
+                if case .failed(let known) = verdict, known.name == Self.damage, line.text.contains("read-only"),
+                    known.hint?.contains("read-only") != true
+                {
+                    verdict = .failed(Proof(name: known.name, line: known.line, hint: line.text))
+                }
+                return
+            }
             isDamaged = true
             defer { hint = line.text }
             if case .failed(let known) = verdict, known.name != Self.bootLoop { return }
