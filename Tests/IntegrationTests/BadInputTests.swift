@@ -392,8 +392,8 @@ struct BadInputTests {
             try await shop.define(elements + ["<controller type='scsi' index='0' model='virtio-scsi'/>"])
             let xml = try await shop.xml()
             let run = try await shop.virtFsck("repair", "--no-start")
-            // What holds nothing was not checked.
-            #expect(run.exitStatus == 5, "\(run.exitStatus) \(run.errorOutput.suffix(500))")
+            // In what is empty nothing could be damaged.
+            #expect(run.exitStatus == 1, "\(run.exitStatus) \(run.errorOutput.suffix(500))")
             #expect(run.domain?.committed == true)
             for number in damaged { #expect(run.volume(scsiName(number))?.outcome == "repaired") }
             #expect(run.domain?.disks.flatMap(\.volumes).count == 300)
@@ -452,12 +452,25 @@ struct BadInputTests {
 
     // MARK: What is on the disk
 
-    @Test func `an empty disk`() async throws {
+    /// One byte makes the difference, wherever it is.
+    @Test(arguments: [nil, 0, 1 << 20, (8 << 20) - 1])
+    func `an empty disk`(_ byte: Int?) async throws {
         try await Workshop.with { shop in
-            let disk = "\(shop.disks)/disk.qcow2"
-            try await Tool.output(of: "qemu-img", ["create", "-q", "-f", "qcow2", disk, "8M"])
-            try await shop.define([Workshop.disk(disk, format: "qcow2")])
-            try await expectNotChecked(["vda": "no filesystem signature"], in: shop)
+            let disk = "\(shop.disks)/disk.img"
+            try DiskSet.createSparse(disk, size: 8 << 20)
+            if let byte { try FileHandle.update(disk) { try $0.write([1], at: byte) } }
+            try await shop.define([Workshop.disk(disk, format: "raw")])
+            guard byte == nil else {
+                try await expectNotChecked(["vda": "no filesystem signature"], in: shop)
+                return
+            }
+            let before = try await shop.snapshot()
+            let run = try await shop.virtFsck("repair")
+            // Nothing was checked: that is not fine.
+            #expect(run.exitStatus == 4, "\(run)")
+            #expect(run.volume("vda")?.outcome == "skipped", "\(run)")
+            #expect(run.volume("vda")?.message == "empty: every byte of it is zero")
+            try #expect(await shop.snapshot() == before)
         }
     }
 

@@ -187,6 +187,24 @@ public enum Files {
         return bytes
     }
 
+    /// Whether a part of an open file or device holds zeros only.
+    ///
+    /// - Parameter size: in bytes.
+    /// - Throws: `Errno`; `EIO` where it ends before.
+    public static func isZero(_ file: FileDescriptor, from start: UInt64, size: UInt64) throws -> Bool {
+        let piece: UInt64 = 1 << 20
+        for offset in stride(from: 0, to: size, by: Int(piece)) {
+            let bytes = try Self.bytes(of: file, at: start + offset, count: Int(min(piece, size - offset)))
+            // Each byte is the one before, and the first is zero.
+            let isZero = bytes.withUnsafeBytes { bytes in
+                guard let first = bytes.baseAddress else { return true }
+                return bytes[0] == 0 && memcmp(first, first + 1, bytes.count - 1) == 0
+            }
+            guard isZero else { return false }
+        }
+        return true
+    }
+
     /// Writes a file for root only; one that is there already gets this content.
     ///
     /// - Throws: `Errno`, and others of the write.

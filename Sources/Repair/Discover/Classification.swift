@@ -31,6 +31,8 @@ extension Volume.Content {
         switch first.type {
         case "swap":
             self = .nothingToCheck(type: "swap", why: "swap space")
+        case "cramfs", "erofs", "iso9660", "romfs", "squashfs", "squashfs3":
+            self = .nothingToCheck(type: first.type, why: "\(first.type) is read-only: it was made like this")
         case "swsuspend", "suspend":
             self = .unclear(
                 type: first.type,
@@ -97,6 +99,15 @@ enum PartitionPlacement {
     static func purposeWithoutFilesystem(of partition: Partition) -> String? {
         switch partition.type.lowercased() {
         case "21686148-6449-6e6f-744e-656564454649": "BIOS boot partition"
+        case "83bd6b9d-7f41-11dc-be0b-001560b84f0f": "FreeBSD boot partition"
+        case "516e7cb5-6ecf-11d6-8ff8-00022d09712b": "FreeBSD swap space"
+        case "fe3a2a5d-4f32-41a7-b725-accc3285a309": "ChromeOS kernel"
+        case "3de21764-95bd-54bd-a5c3-4abe786f38a8": "environment of U-Boot"
+        case "5b193300-fc78-40cd-8002-e86c45580b47", "2e54b353-1271-4842-806f-e436d6af6985": "boot loader of RISC-V"
+        case "9d275380-40ad-11db-bf97-000c2911d1b8": "VMware's place for crash dumps"
+        case "8da63339-0007-60c0-c436-083ac8230908", "2e0a753d-9e48-43b0-8337-b15192cb1b5e",
+            "9198effc-31c0-11db-8f78-000c2911d1b8", "6a945a3b-1dd2-11b2-99a6-080020736631":
+            "reserved partition"
         case "9e1a2d38-c612-4316-aa26-8b49521e5a8b", "0x41": "PReP boot partition"
         case "e3c9e316-0b5c-4db8-817d-f92df00215ae": "Microsoft reserved partition"
         default: nil

@@ -61,7 +61,9 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 found.signatures = result.signatures
                 found.hasNTFSBootSector = found.hasNTFSBootSector || result.hasNTFSBootSector
             }
-            return ([Volume(whole, of: disk, name: disk.target, found)], facts)
+            var volume = Volume(whole, of: disk, name: disk.target, found)
+            try volume.takeEmptiness(found, of: file, from: 0)
+            return ([volume], facts)
         }
     }
 
@@ -97,7 +99,10 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                     volume.verifiedSize = VerityTree.dataSize(
                         try Files.bytes(of: file, at: partition.start, count: VerityTree.headerSize))
                 }
-                if problem == nil { volume.take(result) }
+                if problem == nil {
+                    volume.take(result)
+                    try volume.takeEmptiness(result, of: file, from: partition.start)
+                }
                 if let whole = PartitionPlacement.membership(of: partition) {
                     volume.isPartOfWindows = true
                     volume.content = .unclear(type: volume.type, why: whole)
@@ -152,6 +157,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 let result = try Probe.inspect(file, offset: 0, length: layout.length, sectorSize: 512)
                 var volume = volume
                 volume.take(result)
+                try volume.takeEmptiness(result, of: file, from: 0)
                 return volume
             }
         } catch {
@@ -181,6 +187,22 @@ extension Volume {
         label = result.signatures.first?.label
         uuid = result.signatures.first?.uuid
         remark = result.signatures.first?.overrun(of: size)
+    }
+
+    /// The largest volume without a signature of which every byte is read, in bytes.
+    private static var mostRead: UInt64 { 256 << 20 }
+
+    /// A small volume without a signature may never have held anything: a slot that is not used yet.
+    ///
+    /// - Throws: `Errno` when it can't be read.
+    fileprivate mutating func takeEmptiness(
+        _ result: ProbeResult, of file: FileDescriptor, from start: UInt64
+    ) throws {
+        guard result.signatures.isEmpty, !result.hasNTFSBootSector, result.partitionTable == nil, size > 0,
+            size <= Self.mostRead
+        else { return }
+        guard try Files.isZero(file, from: start, size: size) else { return }
+        content = .nothingToCheck(type: "", why: "empty: every byte of it is zero")
     }
 
     /// Remembers what was found, whatever is made of it.
