@@ -33,6 +33,10 @@ struct CommonOptions: ParsableArguments {
             guard scratchDir.hasPrefix("/") else {
                 throw ValidationError("--scratch-dir: '\(scratchDir)' is not an absolute path")
             }
+            // libvirt writes such characters as blanks into its own XML.
+            guard scratchDir.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+                throw ValidationError("--scratch-dir: a name with control characters can't be in a domain's XML")
+            }
             // The domain's XML will name it: a link may lead elsewhere by then, and /proc does so in every process.
             self.scratchDir = Files.realPath(of: scratchDir)
         }

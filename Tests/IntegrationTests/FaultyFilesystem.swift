@@ -82,12 +82,25 @@ struct FaultyFilesystem: Sendable {
         for _ in 0..<100 {
             do {
                 try await qmp(Self.reopen("plain"), #"{"execute":"blockdev-del","arguments":{"node-name":"bad"}}"#)
+                try await forgetErrors()
                 return
             } catch {
                 failure = error
             }
         }
         if let failure { throw failure }
+    }
+
+    /// A write in the background that failed is told to whoever syncs next (errseq_t of the kernel's lib/errseq.c), be it minutes later.
+    private func forgetErrors() async throws {
+        try await bash(
+            """
+            for try in $(seq 50); do
+              if sync -f $folder && : > $folder/probe && sync $folder/probe $folder && rm $folder/probe; then exit; fi
+              sleep 0.1
+            done
+            exit 1
+            """)
     }
 
     /// Makes the host forget what it has read of a file.

@@ -144,15 +144,16 @@ struct ChosenDamageTests {
         case rootWithTimeOfDeletion, rootWithoutLinks, fileWithTimeOfDeletion, tableAndMapOfInodes, extentBlocks,
             listAndInodesOfXFS, lostJournal, badSectorOfFAT, cutFolderOfFAT, emptiedFileOfFAT, countOfGroup,
             mapOfInodes,
-            descriptorAndTable, descriptorAndTableWithChecksums, flagsOfGroup, groupOfXFS, tornJournal
+            descriptorAndTable, descriptorAndTableWithChecksums, oldDescriptor, oldDescriptorWithChecksums,
+            flagsOfGroup, groupOfXFS, tornJournal
 
         var testDescription: String { rawValue }
 
         var specimen: Specimen {
             switch self {
             case .rootWithTimeOfDeletion, .fileWithTimeOfDeletion, .extentBlocks, .flagsOfGroup: .ext4SmallBlocks
-            case .descriptorAndTableWithChecksums: .ext4
-            case .tableAndMapOfInodes, .countOfGroup, .mapOfInodes, .descriptorAndTable: .ext3
+            case .descriptorAndTableWithChecksums, .oldDescriptorWithChecksums: .ext4
+            case .tableAndMapOfInodes, .countOfGroup, .mapOfInodes, .descriptorAndTable, .oldDescriptor: .ext3
             case .lostJournal, .tornJournal: .ext4WithJournal
             case .rootWithoutLinks, .listAndInodesOfXFS: .xfs
             case .groupOfXFS: .xfsVersion4
@@ -163,10 +164,11 @@ struct ChosenDamageTests {
         var level: String {
             switch self {
             case .rootWithTimeOfDeletion, .rootWithoutLinks, .countOfGroup, .mapOfInodes: "none"
-            case .lostJournal, .tornJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT,
+            case .lostJournal, .fileWithTimeOfDeletion, .extentBlocks, .emptiedFileOfFAT, .badSectorOfFAT,
                 .flagsOfGroup:
                 "minor"
-            case .tableAndMapOfInodes, .descriptorAndTable, .descriptorAndTableWithChecksums, .listAndInodesOfXFS,
+            case .tableAndMapOfInodes, .descriptorAndTable, .descriptorAndTableWithChecksums, .oldDescriptor,
+                .oldDescriptorWithChecksums, .tornJournal, .listAndInodesOfXFS,
                 .groupOfXFS,
                 .cutFolderOfFAT:
                 "heavy"
@@ -214,14 +216,19 @@ struct ChosenDamageTests {
                 try FileHandle.update(path) { file in
                     try file.write([UInt8](repeating: 0, count: (8 << 20) - 1024), at: (16 << 20) + 1024)
                 }
-            case .descriptorAndTable, .descriptorAndTableWithChecksums:
+            case .descriptorAndTable, .descriptorAndTableWithChecksums, .oldDescriptor, .oldDescriptorWithChecksums:
                 let size = specimen == .ext3 ? 1024 : 4096
                 let text = try await Tool.output(of: "dumpe2fs", [path])
                 let part = "Inode table at "
                 let start = try #require(text.firstRange(of: part)?.upperBound)
                 let table = try #require(Int(text[start...].prefix(while: \.isNumber))) * size
+                let isOld = self == .oldDescriptor || self == .oldDescriptorWithChecksums
                 try FileHandle.update(path) { file in
-                    try file.write([UInt8](repeating: 0, count: 64), at: max(size, 2048))
+                    let place = max(size, 2048)
+                    // What the copy in the second group says: mke2fs -d leaves it as it was before there were files.
+                    let group = size == 1024 ? 8192 * size : 4096 * size
+                    let copy = try file.bytes(at: place + group, count: 64)
+                    try file.write(isOld ? copy : [UInt8](repeating: 0, count: 64), at: place)
                     try file.write([UInt8](repeating: 0, count: 64 * 1024), at: table + 4096)
                 }
             case .lostJournal:

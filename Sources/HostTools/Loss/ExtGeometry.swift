@@ -58,7 +58,9 @@ struct ExtGeometry: Hashable {
         firstInode = block.le32(0x4C) == 0 ? 11 : UInt64(block.le32(0x54))
         ownInodes = Set([0x240, 0x244, 0x26C, 0x280].map { UInt64(block.le32($0)) })
         let counts = (all: UInt64(block.le32(0x00)), free: UInt64(block.le32(0x10)))
-        let isClosed = block.le16(0x3A) & 0x1 != 0 && incompatible & 0x4 == 0
+        // Files that were deleted while somebody had them open count as used until the next mount.
+        let hasOrphans = block.le32(0xE8) != 0 || readOnly & 0x1_0000 != 0
+        let isClosed = block.le16(0x3A) & 0x1 != 0 && incompatible & 0x4 == 0 && !hasOrphans
         let isRight = !hasChecksums || block.part(0, 0x3FC).crc32c(seed: ~0) == block.le32(0x3FC)
         usedInodes = isClosed && isRight && counts.free <= counts.all ? counts.all - counts.free : nil
         guard isPlausible else { return nil }
@@ -141,8 +143,10 @@ struct ExtGroup {
     let freeInodes: UInt64
     /// Whether it has a checksum that is right; nil where it has none.
     let isRight: Bool?
-    /// Whether it is a copy: the kernel doesn't keep those, so that the group may hold much that they know nothing of.
-    let isCopy: Bool
+    /// Whether it is a copy, or was made of one: the kernel doesn't keep those, so that the group may hold much that they know nothing of.
+    var isCopy: Bool
+    /// Whether it says that the map of its inodes was never written (EXT4_BG_INODE_UNINIT).
+    let hasNoMap: Bool
 
     init(_ bytes: Bytes, number: UInt64, isCopy: Bool, _ geometry: ExtGeometry) {
         self.isCopy = isCopy
@@ -167,7 +171,7 @@ struct ExtGroup {
         } else {
             isRight = nil
         }
-        // EXT4_BG_INODE_UNINIT
+        hasNoMap = isRight != nil && flags & 0x1 != 0
         neverUsed = isRight == true ? (flags & 0x1 != 0 ? geometry.inodesPerGroup : unused) : 0
     }
 

@@ -10,6 +10,8 @@ struct ExtJournal {
 
     /// Whether there is more behind a place that is damaged: e2fsck replays nothing of it. It is read all the same, as what was there.
     private(set) var isTorn = false
+    /// Whether that damage may have taken the list of a transaction's blocks.
+    private(set) var lacksParts = false
 
     /// Whether there are fast commits behind what was committed in full: e2fsck replays them, and this reader does not.
     private(set) var hasFastCommits = false
@@ -71,6 +73,7 @@ struct ExtJournal {
         var position = start
         var steps: UInt64 = 0
         var skipped = 0
+        var missing = 0
         func advance() {
             position += 1
             if position >= end { position = first }
@@ -87,6 +90,7 @@ struct ExtJournal {
             guard let bytes, bytes.be32(0) == Self.magic, [1, 2, 5].contains(bytes.be32(4)) else {
                 if replayed == nil { replayed = sequence }
                 skipped += 1
+                missing += 1
                 advance()
                 continue
             }
@@ -95,15 +99,21 @@ struct ExtJournal {
                 // What is left of older rounds has lower numbers.
                 guard !isWhole || isLater(bytes.be32(8), sequence) else {
                     skipped += 1
+                    missing += 1
                     advance()
                     continue
                 }
                 isTorn = true
+                // One block between two transactions was the first one's commit.
+                if isWhole, missing > 1 || bytes.be32(8) != sequence &+ 1 { lacksParts = true }
                 finish()
                 sequence = bytes.be32(8)
+            } else if bytes.be32(4) == 2, missing > 0 {
+                // It is committed, and a part of it is none any more.
+                isTorn = true
+                if isWhole { lacksParts = true }
             }
-            // A transaction is committed, and a part of it is none any more.
-            if replayed != nil, bytes.be32(4) == 2 { isTorn = true }
+            missing = 0
             advance()
             switch bytes.be32(4) {
             case 1:

@@ -27,13 +27,14 @@ struct ExtTreeReader {
     /// - Parameter sister: what a checker made of it, whose superblock may say what this one's does not; nil where it is sound.
     /// - Returns: nil where nothing can be read.
     static func tree(of device: DeviceReader, besides sister: DeviceReader? = nil) -> FileTree? {
-        var (lacksJournal, lacksFastCommits) = (false, false)
+        var (lacksJournal, lacksFastCommits, lacksTransactions) = (false, false, false)
         // Where the superblock is a copy, only the journal says whether it holds changes: e2fsck replays it then, too.
         if let first = superblock(device, at: 1024) ?? sister.flatMap({ superblock($0, at: 1024) }), first.hasJournal {
             let reader = ExtTreeReader(device, first, isOriginal: true)
             if let journal = reader.journal {
                 if journal.hasFastCommits { lacksFastCommits = true }
                 if journal.isTorn { lacksJournal = true }
+                lacksTransactions = journal.lacksParts
                 device.replace(journal.blocks, escaped: journal.escaped, blockSize: first.blockSize)
             } else {
                 lacksJournal = first.needsReplay
@@ -47,6 +48,7 @@ struct ExtTreeReader {
         }
         best?.lacksJournal = lacksJournal
         best?.lacksFastCommits = lacksFastCommits
+        best?.lacksTransactions = lacksTransactions
         if device.isExhausted {
             best?.lacksItems = true
             best?.lacksNames = true
@@ -85,15 +87,15 @@ struct ExtTreeReader {
         if tree.lacksItems { addUnfound() }
     }
 
-    /// What can't be listed is counted by the superblock, where that was written when the filesystem was unmounted.
+    /// What can't be listed is counted by the superblock, where that was written when the filesystem was unmounted. It is not asked
+    /// where everything could be listed: its number would be the single wrong thing then.
     private mutating func addUnfound() {
         guard let own = Self.superblock(device, at: 1024), own.isSameShape(as: geometry), let used = own.usedInodes
         else {
             return
         }
         let ours = geometry.firstInode - 1 + UInt64(geometry.ownInodes.count { $0 >= geometry.firstInode })
-        tree.addUnfound(of: used - min(used, ours))
-        tree.lacksItems = false
+        if tree.addUnfound(of: used - min(used, ours)) { tree.lacksItems = false }
     }
 
     // MARK: Inodes
@@ -104,12 +106,24 @@ struct ExtTreeReader {
         for copy in [0] + geometry.backups.prefix(3) {
             let place = geometry.descriptorPlace(of: group, in: copy)
             guard let bytes = device.read(at: place, count: geometry.descriptorSize) else { continue }
-            let description = ExtGroup(bytes, number: group, isCopy: copy != 0, geometry)
+            var description = ExtGroup(bytes, number: group, isCopy: copy != 0, geometry)
             guard description.table > geometry.firstBlock, description.table < geometry.blockCount else { continue }
+            if copy == 0, isOriginal, isAsOld(description, bytes, group) { description.isCopy = true }
             if copy == 0, description.isRight == true { return [description] }
             if !found.contains(where: { $0.table == description.table }) { found.append(description) }
         }
         return found
+    }
+
+    /// Whether a descriptor has not changed since its copy was written, and the group's map of inodes has: somebody put the copy in its
+    /// place.
+    private func isAsOld(_ description: ExtGroup, _ bytes: Bytes, _ group: UInt64) -> Bool {
+        guard let backup = geometry.backups.first,
+            let copy = device.read(at: geometry.descriptorPlace(of: group, in: backup), count: geometry.descriptorSize),
+            copy.all.elementsEqual(bytes.all), let map = GroupReading.paddedMap(description, geometry, device)
+        else { return false }
+        let used = map.all.reduce(0) { $0 + UInt64($1.nonzeroBitCount) }
+        return used != geometry.inodesPerGroup - min(description.freeInodes, geometry.inodesPerGroup)
     }
 
     private mutating func readInodes(of group: UInt64) {
@@ -192,12 +206,25 @@ struct ExtTreeReader {
             }
         }
 
+        /// The map of used inodes, where the rest of its block is set, as mke2fs and the kernel leave it: neither noise nor zeros are.
+        static func paddedMap(_ description: ExtGroup, _ geometry: ExtGeometry, _ device: DeviceReader) -> Bytes? {
+            let count = Int(geometry.inodesPerGroup / 8)
+            guard geometry.inodesPerGroup % 8 == 0, count < Int(geometry.blockSize),
+                description.inodeMap < geometry.blockCount,
+                let block = device.read(at: description.inodeMap * geometry.blockSize, count: Int(geometry.blockSize)),
+                block.part(count, Int(geometry.blockSize)).all.allSatisfy({ $0 == 0xFF })
+            else { return nil }
+            return block.part(0, count)
+        }
+
         /// The map of used inodes, where it is trustworthy: by its checksum, or as it agrees with the descriptor or with the inodes
         /// that are there.
         private static func map(
             _ description: ExtGroup, _ geometry: ExtGeometry, _ device: DeviceReader, _ found: Set<UInt64>,
             _ first: UInt64
         ) -> Bytes? {
+            // What a copy says of it was so long ago; that it is one can be seen.
+            if description.isCopy, let map = paddedMap(description, geometry, device) { return map }
             guard description.neverUsed < geometry.inodesPerGroup, description.inodeMap < geometry.blockCount,
                 let map = device.read(
                     at: description.inodeMap * geometry.blockSize, count: Int(geometry.inodesPerGroup + 7) / 8)

@@ -49,12 +49,16 @@ struct FileTree {
     /// Whether changes that a journal held are lost.
     var lacksJournal = false
 
+    /// Whether a part of what a journal held can't be read, so that nobody knows which files it changed.
+    var lacksTransactions = false
+
     /// Whether a journal holds changes in a form that is not read here.
     var lacksFastCommits = false
 
     /// Whether there may be files of which nothing is known: neither what describes them, nor their names. The names in a folder are lost
     /// with what describes it.
     var isIncomplete: Bool {
+        guard !lacksTransactions else { return true }
         guard lacksItems else { return false }
         let found = Set(items.map(\.id))
         return lacksNames || names.contains { $0.mayBeFolder && !found.contains($0.item) && $0.item != root }
@@ -64,11 +68,14 @@ struct FileTree {
     ///
     /// - Parameters:
     ///   - used: how many files and folders are in use by its own counters.
-    mutating func addUnfound(of used: UInt64) {
+    /// - Returns: whether these can be right: they count no less than was found.
+    @discardableResult
+    mutating func addUnfound(of used: UInt64) -> Bool {
         let known = UInt64(Set(items.map(\.id)).union(names.map(\.item)).subtracting([root]).count)
-        guard used > known, used - known < 1 << 32 else { return }
+        guard used >= known, used - known < 1 << 32 else { return false }
         // No file has such a number.
         for number in 0..<used - known { items.append(.init(id: 1 << 63 | number, content: 0, isDoubtful: true)) }
+        return true
     }
 
     /// Whether it is the better one of two readings of the same bytes: more of its items have a name, or none has one in either, and

@@ -30,12 +30,19 @@ struct DomainDisks: Sendable {
         return substitutions.filter { wanted in disks.contains { $0.path == wanted.overlay } }
     }
 
-    /// Defines the XML that names the overlays.
+    /// Defines the XML that names the overlays. Where libvirt makes another of it, it gets back what it had.
     func point(_ edited: String, at substitutions: [DomainXMLEdit.Substitution]) async throws {
-        try await define(edited) { disks in
-            substitutions.allSatisfy { wanted in
-                disks.contains { $0.target == wanted.target && $0.path == wanted.overlay && $0.format == "qcow2" }
+        let before = try await connection.xml(of: domain, [.inactive, .secure])
+        do {
+            try await define(edited) { disks in
+                substitutions.allSatisfy { wanted in
+                    disks.contains { $0.target == wanted.target && $0.path == wanted.overlay && $0.format == "qcow2" }
+                }
             }
+        } catch let problem as DomainProblem {
+            // None of its disks names an overlay as we know it, so pointing back would find nothing to do.
+            try await connection.define(xml: before)
+            throw problem
         }
     }
 

@@ -17,6 +17,7 @@ enum LibvirtConfiguration {
         if !domain.emulator.isEmpty, StartProtection.qemuTypes.contains(domain.type), !Files.exists(domain.emulator) {
             return "its emulator \(domain.emulator) is missing; install it, or name another: virsh edit \(name)"
         }
-        return folders.lazy.compactMap { Files.writeProblem("\($0)/\(name).xml") }.first
+        let places = folders.filter { Files.exists("\($0)/\(name).xml") }
+        return places.lazy.compactMap { Files.writeProblem("\($0)/\(name).xml") ?? Files.writeProblem($0) }.first
     }
 }
