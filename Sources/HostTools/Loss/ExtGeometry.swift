@@ -145,8 +145,6 @@ struct ExtGroup {
     let isRight: Bool?
     /// Whether it is a copy, or was made of one: the kernel doesn't keep those, so that the group may hold much that they know nothing of.
     var isCopy: Bool
-    /// Whether it says that the map of its inodes was never written (EXT4_BG_INODE_UNINIT).
-    let hasNoMap: Bool
 
     init(_ bytes: Bytes, number: UInt64, isCopy: Bool, _ geometry: ExtGeometry) {
         self.isCopy = isCopy
@@ -171,7 +169,7 @@ struct ExtGroup {
         } else {
             isRight = nil
         }
-        hasNoMap = isRight != nil && flags & 0x1 != 0
+        // EXT4_BG_INODE_UNINIT
         neverUsed = isRight == true ? (flags & 0x1 != 0 ? geometry.inodesPerGroup : unused) : 0
     }
 

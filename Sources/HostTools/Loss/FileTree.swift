@@ -42,6 +42,8 @@ struct FileTree {
     var names: [Name] = []
     /// A folder that is lost+found, where it has no name.
     var lostAndFound: UInt64?
+    /// How many more are in use by the filesystem's own counters, of which nothing tells.
+    var unfound = 0
     /// Whether there may be items that were not found: a part of what lists them could not be read.
     var lacksItems = false
     /// Whether there may be names that were not found.
@@ -64,7 +66,7 @@ struct FileTree {
         return lacksNames || names.contains { $0.mayBeFolder && !found.contains($0.item) && $0.item != root }
     }
 
-    /// Adds what the filesystem counts as used and nothing tells of any more.
+    /// Counts what the filesystem counts as used and nothing tells of any more.
     ///
     /// - Parameters:
     ///   - used: how many files and folders are in use by its own counters.
@@ -72,9 +74,8 @@ struct FileTree {
     @discardableResult
     mutating func addUnfound(of used: UInt64) -> Bool {
         let known = UInt64(Set(items.map(\.id)).union(names.map(\.item)).subtracting([root]).count)
-        guard used >= known, used - known < 1 << 32 else { return false }
-        // No file has such a number.
-        for number in 0..<used - known { items.append(.init(id: 1 << 63 | number, content: 0, isDoubtful: true)) }
+        guard used >= known else { return false }
+        unfound = Int(clamping: min(used - known, 1 << 40))
         return true
     }
 
@@ -164,7 +165,7 @@ extension LossCount {
                 unnamed += 1
             }
         }
-        self.before += max(0, gone - nameless)
+        self.before += max(0, gone - nameless) + before.unfound
         // One with a wrong field is the same still: what was in it is.
         hasNewRoot = !before.hasRoot && after.hasRoot && self.after == 0
         if after.hasInodes { countFoundLater(old, new) }
