@@ -111,6 +111,13 @@ struct CommandLineTests {
         }
     }
 
+    @Test(arguments: ["/srv/a\nb", "/srv/a\tb", "/srv/\u{1}", "/srv/\u{7F}", "srv"])
+    func `a scratch folder that a domain's XML can't name is a usage error`(_ folder: String) {
+        for verb in ["repair", "check"] {
+            #expect(usageError([verb, "--scratch-dir", folder, "web1"])?.contains("--scratch-dir: ") == true)
+        }
+    }
+
     @Test(arguments: ["undo", "log", "status"])
     func `a verb of a later version is not a domain`(_ word: String) throws {
         for arguments in [[word], [word, "web1"], ["-v", word, "web1"], ["web1", word], [word, "--all"]] {
