@@ -29,6 +29,12 @@ struct KernelLogTests {
         #expect(KernelLog(path: "/nonexistent") == nil)
     }
 
+    /// A watchdog begins to count when it is opened.
+    @Test(arguments: ["/dev/null", "/dev/full", "/nonexistent"])
+    func `what is no place for a file is not opened to see`(_ path: String) {
+        #expect(Files.writeProblem(path) == nil)
+    }
+
     @Test func `layers and writes are read from sysfs`() throws {
         let root = FileManager.default.temporaryDirectory.path + "/layers-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: root) }

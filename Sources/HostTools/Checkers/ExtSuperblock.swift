@@ -32,7 +32,7 @@ public struct ExtSuperblock: Hashable, Sendable {
                 "\(errorCount) errors were met"
             } else if littleEndian(at: 0x3A, bytes: 2) & 0x2 != 0 {
                 "it says that errors were met"
-            } else if try Self.journalHasError(device, { littleEndian(at: $0, bytes: $1) }) {
+            } else if Self.journalHasError(device, { littleEndian(at: $0, bytes: $1) }) {
                 "its journal says that an error was met"
             } else {
                 nil
@@ -57,28 +57,27 @@ public struct ExtSuperblock: Hashable, Sendable {
         ]
     }
 
-    /// Whether the superblock's copy in the second group is there, so that nothing was put over the filesystem's place; also where it
-    /// has no such group.
+    /// Whether the superblock's first copy is there, so that nothing was put over the filesystem's place; also where it has none.
     ///
-    /// - Parameter size: of the device, in bytes.
+    /// - Parameters:
+    ///   - device: which begins with the filesystem.
+    ///   - size: of the device, in bytes.
     /// - Throws: `Errno` when it can't be read.
     public static func hasCopy(on device: FileDescriptor, size: UInt64) throws -> Bool {
-        let first = try Files.bytes(of: device, at: 1024, count: 1024)
-        func number(_ bytes: [UInt8], _ offset: Int, _ count: Int = 4) -> UInt64 {
-            (0..<count).reduce(0) { $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1)) }
-        }
-        guard number(first, 0x18) <= 6, number(first, 0x5C) & 0x200 == 0 else { return true }
-        let place = (number(first, 0x14) + number(first, 0x20)) << (10 + number(first, 0x18))
+        guard let geometry = ExtGeometry(superblock: Bytes(try Files.bytes(of: device, at: 1024, count: 1024))),
+            let group = geometry.backups.first
+        else { return true }
+        let place = geometry.start(of: group)
         guard place < size, size - place >= 1024 else { return true }
-        let copy = try Files.bytes(of: device, at: place, count: 1024)
-        return number(copy, 0x38, 2) == 0xEF53 && copy[0x68..<0x78] == first[0x68..<0x78]
+        let copy = Bytes(try Files.bytes(of: device, at: place, count: 1024))
+        return copy.le16(0x38) == 0xEF53 && copy.part(0x68, 16).all.elementsEqual(geometry.uuid)
     }
 
     /// Whether the journal's superblock keeps an error (`s_errno` of the kernel's `Documentation/filesystems/ext4/journal.rst`), found by
     /// what the superblock remembers of its inode's blocks (`s_jnl_blocks`): their first, by a map or by extents without a tree.
     private static func journalHasError(
         _ device: FileDescriptor, _ littleEndian: (Int, Int) -> UInt32
-    ) throws -> Bool {
+    ) -> Bool {
         let blocks = 0x10C
         guard littleEndian(0x5C, 4) & 0x4 != 0, littleEndian(0xFD, 1) == 1, littleEndian(0x18, 4) <= 6 else {
             return false
@@ -90,8 +89,9 @@ public struct ExtSuperblock: Hashable, Sendable {
         }
         guard block < 1 << 44 else { return false }
         var head = [UInt8](repeating: 0, count: 0x24)
-        let count = try head.withUnsafeMutableBytes {
-            try device.read(fromAbsoluteOffset: Int64(block << (10 + UInt64(littleEndian(0x18, 4)))), into: $0)
+        // What can't be read is the checker's to say: it reads the same.
+        let count = head.withUnsafeMutableBytes {
+            try? device.read(fromAbsoluteOffset: Int64(block << (10 + UInt64(littleEndian(0x18, 4)))), into: $0)
         }
         // Big endian: its magic number, and the error.
         return count == head.count && head.starts(with: [0xC0, 0x3B, 0x39, 0x98]) && head[0x20...].contains { $0 != 0 }

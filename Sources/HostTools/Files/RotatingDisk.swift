@@ -26,12 +26,9 @@ public struct RotatingDisk: Hashable, Sendable {
             let disk = Files.line(of: "\(folder)/../dev").flatMap { DeviceNumber($0) }
             return disk.map { leaves(of: $0, in: root, depth: depth - 1) } ?? []
         }
-        let slaves = Files.entries(of: "\(folder)/slaves")
+        let slaves = DeviceLayers.slaves(in: folder)
         guard slaves.isEmpty else {
-            return slaves.reduce(into: []) { disks, slave in
-                guard let number = Files.line(of: "\(folder)/slaves/\(slave)/dev").flatMap({ DeviceNumber($0) }) else {
-                    return
-                }
+            return slaves.reduce(into: []) { disks, number in
                 disks.formUnion(leaves(of: number, in: root, depth: depth - 1))
             }
         }

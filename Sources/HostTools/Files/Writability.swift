@@ -3,29 +3,31 @@ import Glibc
 import SystemPackage
 
 extension Files {
-    /// Why root can't write to a file or device, or make and remove files in a folder, with the way out; nil where it can, or where
-    /// nothing is there. Nothing is written, and no time changes.
+    /// Why root can't write to a file or block device, or make and remove files in a folder, with the way out; nil where it can, or
+    /// where nothing of these is there: to open a character device can do something by itself. Nothing is written, and no time changes.
     public static func writeProblem(_ path: String) -> String? {
         guard let status = try? FileStatus(of: path) else { return nil }
-        if status.kind == .blockDevice {
+        switch status.kind {
+        case .blockDevice:
             let number = DeviceNumber(dev: UInt(status.deviceNumber))
             guard line(of: "/sys/dev/block/\(number)/ro") == "1" else { return nil }
             return
                 "\(path): the device is read-only; make it writable first: blockdev --setrw \(path), or a loop device without "
                 + "--read-only"
-        }
-        if status.kind == .directory {
+        case .directory:
             guard access(path, W_OK) == 0 else { return words(for: errno, path) }
             // Files could be made there, and not be removed.
             return isAppendOnly(path) ? words(for: EPERM, path) : nil
+        case .regular:
+            // Opened for writing it shows what neither the mode nor access(2) tells: an append-only file, one that is swapped on.
+            let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            guard descriptor < 0 else {
+                close(descriptor)
+                return nil
+            }
+            return words(for: errno, path)
+        case .fifo, .other: return nil
         }
-        // Opened for writing it shows what neither the mode nor access(2) tells: an append-only file, one that is swapped on.
-        let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor < 0 else {
-            close(descriptor)
-            return nil
-        }
-        return words(for: errno, path)
     }
 
     private static func words(for code: CInt, _ path: String) -> String {

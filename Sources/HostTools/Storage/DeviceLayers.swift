@@ -13,14 +13,22 @@ public enum DeviceLayers {
             guard let name = lines.first(where: { $0.hasPrefix("DEVNAME=") }),
                 names.insert(String(name.dropFirst(8))).inserted
             else { continue }
-            open += Files.entries(of: "\(folder)/slaves").compactMap {
-                Files.line(of: "\(folder)/slaves/\($0)/dev").flatMap { DeviceNumber($0) }
-            }
+            open += slaves(in: folder)
         }
         return names
     }
 
-    /// How many sectors were written to a device so far (a flush is a request, too); nil where nobody tells (the kernel's `Documentation/block/stat.rst`).
+    /// The devices right below one.
+    ///
+    /// - Parameter folder: the device's in sysfs.
+    static func slaves(in folder: String) -> [DeviceNumber] {
+        Files.entries(of: "\(folder)/slaves").compactMap {
+            Files.line(of: "\(folder)/slaves/\($0)/dev").flatMap { DeviceNumber($0) }
+        }
+    }
+
+    /// How many sectors of 512 bytes were written to a device so far: a flush is a request, too, and writes none. nil where nobody
+    /// tells (the kernel's `Documentation/block/stat.rst`).
     public static func sectorsWritten(to number: DeviceNumber, in root: String = "/sys/dev/block") -> UInt64? {
         Files.line(of: "\(root)/\(number)/stat").flatMap {
             let fields = $0.split(whereSeparator: \.isWhitespace)

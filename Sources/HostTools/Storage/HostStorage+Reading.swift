@@ -93,9 +93,7 @@ extension HostStorage.Device {
     }
 
     private mutating func readHolder(_ number: DeviceNumber, _ folder: String) {
-        let slaves = Files.entries(of: "\(folder)/slaves").compactMap {
-            Files.line(of: "\(folder)/slaves/\($0)/dev").flatMap(DeviceNumber.init)
-        }
+        let slaves = DeviceLayers.slaves(in: folder)
         if let name = Files.line(of: "\(folder)/dm/name") {
             kind = .mapped(name)
             if let places = DeviceMapper.places(of: number) {

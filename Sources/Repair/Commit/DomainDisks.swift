@@ -41,7 +41,7 @@ struct DomainDisks: Sendable {
             }
         } catch let problem as DomainProblem {
             // None of its disks names an overlay as we know it, so pointing back would find nothing to do.
-            try await connection.define(xml: before)
+            try await define(before) { _ in true }
             throw problem
         }
     }

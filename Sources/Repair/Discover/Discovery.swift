@@ -62,7 +62,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 found.hasNTFSBootSector = found.hasNTFSBootSector || result.hasNTFSBootSector
             }
             var volume = Volume(whole, of: disk, name: disk.target, found)
-            try volume.takeEmptiness(found, of: file, from: 0)
+            volume.takeEmptiness(found, of: file, from: 0)
             return ([volume], facts)
         }
     }
@@ -101,7 +101,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 }
                 if problem == nil {
                     volume.take(result)
-                    try volume.takeEmptiness(result, of: file, from: partition.start)
+                    volume.takeEmptiness(result, of: file, from: partition.start)
                 }
                 if let whole = PartitionPlacement.membership(of: partition) {
                     volume.isPartOfWindows = true
@@ -157,7 +157,7 @@ struct Discovery<Mapping: VolumeMapping>: Sendable {
                 let result = try Probe.inspect(file, offset: 0, length: layout.length, sectorSize: 512)
                 var volume = volume
                 volume.take(result)
-                try volume.takeEmptiness(result, of: file, from: 0)
+                volume.takeEmptiness(result, of: file, from: 0)
                 return volume
             }
         } catch {
@@ -192,16 +192,11 @@ extension Volume {
     /// The largest volume without a signature of which every byte is read, in bytes.
     private static var mostRead: UInt64 { 256 << 20 }
 
-    /// A small volume without a signature may never have held anything: a slot that is not used yet.
-    ///
-    /// - Throws: `Errno` when it can't be read.
-    fileprivate mutating func takeEmptiness(
-        _ result: ProbeResult, of file: FileDescriptor, from start: UInt64
-    ) throws {
+    /// A small volume without a signature may never have held anything: a slot that is not used yet. What can't be read is not empty.
+    fileprivate mutating func takeEmptiness(_ result: ProbeResult, of file: FileDescriptor, from start: UInt64) {
         guard result.signatures.isEmpty, !result.hasNTFSBootSector, result.partitionTable == nil, size > 0,
-            size <= Self.mostRead
+            size <= Self.mostRead, (try? Files.isZero(file, from: start, size: size)) == true
         else { return }
-        guard try Files.isZero(file, from: start, size: size) else { return }
         content = .nothingToCheck(type: "", why: "empty: every byte of it is zero")
     }
 

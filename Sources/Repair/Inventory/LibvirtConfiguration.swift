@@ -14,7 +14,9 @@ enum LibvirtConfiguration {
     /// Why libvirt can't be given another XML of a domain, with the way out; nil where it can, or keeps none here. It writes another
     /// file and renames that (virFileRewrite), and defines no domain whose QEMU can't be asked what it can do.
     static func writeProblem(of domain: DomainDescription, named name: String) -> String? {
-        if !domain.emulator.isEmpty, StartProtection.qemuTypes.contains(domain.type), !Files.exists(domain.emulator) {
+        if domain.emulator.hasPrefix("/"), StartProtection.qemuTypes.contains(domain.type),
+            !Files.exists(domain.emulator)
+        {
             return "its emulator \(domain.emulator) is missing; install it, or name another: virsh edit \(name)"
         }
         let places = folders.filter { Files.exists("\($0)/\(name).xml") }

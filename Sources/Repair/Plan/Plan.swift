@@ -291,7 +291,7 @@ extension Plan {
         return Space.refusals(for: disks, places: inventory.overlayPlaces)
             + disks.compactMap { disk in
                 inventory.overlayPlaces[disk.overlayFolder]?.writeProblem.map {
-                    "\(disk.target): its overlay would lie beside it: \($0), or give another folder: --scratch-dir DIR"
+                    "\(disk.target): its overlay can't be made: \($0), or give another folder: --scratch-dir DIR"
                 }
             }
     }

@@ -37,7 +37,7 @@ struct BootWatch: Sendable {
 
     /// libvirt waits for a reader where it opens one, and whoever asks it for anything else then waits for libvirt.
     private static func refuseFIFO(in description: DomainDescription) throws {
-        for path in description.outputFiles where (try? FileStatus(of: path))?.kind == .fifo {
+        for path in description.outputFiles where path.hasPrefix("/") && (try? FileStatus(of: path))?.kind == .fifo {
             throw DomainProblem(
                 "\(path): is a FIFO, and libvirt would wait there for a reader of what the guest says; give it another place: "
                     + "virsh edit")
