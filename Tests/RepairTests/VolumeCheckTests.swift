@@ -203,6 +203,7 @@ struct VolumeCheckTests {
 
     @Test(arguments: [
         "Error reading block 98 (Input/output error).  Ignore error? yes\n",
+        "Entry '..' in Error writing block 99 (Success).  Ignore error? yes\n",
         String(repeating: "x", count: (1 << 16) - 5) + "Error reading block 98 (Input/output error)",
     ]) func `what is made of blocks that can't be read is no repair, whatever the checker says`(
         _ text: String
@@ -222,6 +223,13 @@ struct VolumeCheckTests {
         "Error reading block 98 (Attempt to read block from filesystem resulted in short read).  Ignore error? yes",
         "Error writing block 16385 (Bad file descriptor).  Ignore error? no",
     ]) func `a pointer that leads out of the filesystem is no failing disk`(_ text: String) async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let result = try await check(Sample.volume(), Script([.exited(1), .exited(0)], words: text))
+        #expect(result.outcome == .repaired)
+    }
+
+    @Test(arguments: ["Entry 'Error reading block x' in / (2)", "Error reading block", "error reading block 98"])
+    func `a file's name is no failing disk`(_ text: String) async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let result = try await check(Sample.volume(), Script([.exited(1), .exited(0)], words: text))
         #expect(result.outcome == .repaired)

@@ -26,8 +26,32 @@ public struct DeviceTrouble: ~Copyable {
             return "the host's kernel reports I/O errors of \(name)"
         }
         guard errors?.mayBeIncomplete != false else { return nil }
-        let mark = Array("Input/output error".utf8)
-        let isSaid = try Files.contains(in: log, from: offset, longest: mark.count) { $0.firstRange(of: mark) != nil }
-        return isSaid ? "the checker says \"Input/output error\"" : nil
+        var said: String?
+        _ = try Files.contains(in: log, from: offset, longest: 128) { text in
+            said = Self.complaint(in: text)
+            return said != nil
+        }
+        return said.map { "the checker says \"\($0)\"" }
     }
+
+    /// e2fsck's words for a block that could not be read or written (its `ehandler.c`), with a reason that no pointer out of the
+    /// filesystem and no view that is only read can have; or an I/O error of any checker.
+    private static func complaint(in text: [UInt8]) -> String? {
+        for words in ["Error reading block ", "Error writing block "] {
+            var rest = text[...]
+            while let mark = rest.firstRange(of: Array(words.utf8)) {
+                rest = rest[mark.upperBound...]
+                let line = String(decoding: rest.prefix { $0 != UInt8(ascii: "\n") }.prefix(100), as: UTF8.self)
+                guard let digit = line.utf8.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit),
+                    !damage.contains(where: line.contains)
+                else { continue }
+                return words + line.prefix { $0 != ")" }
+            }
+        }
+        let mark = "Input/output error"
+        return text.firstRange(of: Array(mark.utf8)) == nil ? nil : mark
+    }
+
+    /// Reasons that a damaged pointer, or a run that may not write, gives.
+    private static let damage = ["(Invalid argument)", "resulted in short ", "(Bad file descriptor)"]
 }
