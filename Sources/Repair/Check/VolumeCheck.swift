@@ -124,10 +124,13 @@ struct VolumeCheck<Mapping: VolumeMapping>: Sendable {
             unknownFeatures = before.unknownFeatures
             var changes: [String] = []
             if before.needsReplay { changes.append("its journal was replayed") }
-            if let record = before.errorRecord { changes.append("its error record was cleared (\(record))") }
-            guard !changes.isEmpty else { return }
+            // Beside a repair of damage it goes without saying.
+            if let record = before.errorRecord, claim == .nothingWrong {
+                changes.append("its error record was cleared (\(record))")
+            }
+            guard before.needsReplay || before.errorRecord != nil else { return }
             isChanged = true
-            change = changes.joined(separator: "; ")
+            change = changes.isEmpty ? nil : changes.joined(separator: "; ")
             switch claim {
             case .nothingWrong, .repaired:
                 if let record = after?.errorRecord { claim = .gaveUp("e2fsck leaves its error record (\(record))") }
